@@ -1,0 +1,167 @@
+/*
+ * skewctl.h - the public interface of the engine: shift the clock that one
+ * running process sees, and put everything back.
+ *
+ * The engine never prints, never exits and keeps no global state. Every
+ * fallible function returns an enum skew_code and, where that is not SKEW_OK,
+ * fills the struct skew_error it was given. The command line is one user of
+ * this header; any other program may be another.
+ *
+ * A struct skew_engine may be used by one thread at a time. Different engines
+ * may be used at once. The engine attaches with ptrace(2) from a thread of its
+ * own that ends with each operation, so a caller's own tracees are not
+ * disturbed.
+ */
+#ifndef SKEWCTL_H
+#define SKEWCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What an operation came to. The values are the exit codes of the command. */
+enum skew_code {
+    SKEW_OK = 0,
+    SKEW_FAILED = 1,        /* tried and undone, or state unknown: the error says which */
+    SKEW_USAGE = 2,         /* the request makes no sense for any target */
+    SKEW_REFUSED = 3,       /* refused before anything was touched */
+    SKEW_NOT_FOUND = 4,     /* no such process or injection */
+    SKEW_NOT_PERMITTED = 5, /* the caller may not do this to that process or file */
+    SKEW_PARTIAL = 6,       /* some targets done, some not (set by callers that loop) */
+    SKEW_DRAINING = 7,      /* clocks restored, image kept for now; recover again later */
+};
+
+/*
+ * An error as a value. `operation` is a string literal that names what was
+ * attempted; `errnum` is 0 where no system call failed. `message` is one line
+ * for a person: what and why. `advice` says what to do, and may be empty.
+ */
+struct skew_error {
+    enum skew_code code;
+    pid_t pid;
+    pid_t tid;
+    int errnum;
+    const char *operation;
+    char message[320];
+    char advice[200];
+};
+
+/* States of an injection as a person understands them. */
+enum skew_state {
+    SKEW_STATE_PLANNED,   /* journalled; not, or only partly, in place */
+    SKEW_STATE_ACTIVE,    /* the target sees the skewed clock */
+    SKEW_STATE_DRAINING,  /* the clock is true again, the image is still mapped */
+    SKEW_STATE_RECOVERED, /* put back, byte for byte */
+    SKEW_STATE_GONE,      /* the process exited or was replaced by exec */
+    SKEW_STATE_FAILED,    /* the injection was undone */
+};
+
+/* The clocks: a set of bits, one per clockid_t of clock_gettime(2). */
+#define SKEW_CLOCK_BIT(id) (UINT64_C(1) << (id))
+
+/* REALTIME, REALTIME_COARSE and TAI; gettimeofday and time follow REALTIME. */
+uint64_t skew_clocks_default(void);
+
+/*
+ * Parses "realtime,monotonic_coarse" into a set. SKEW_USAGE where a name is
+ * unknown or names a clock that measures work rather than time.
+ */
+enum skew_code skew_clocks_parse(const char *names, uint64_t *clocks, struct skew_error *error);
+
+/* Writes the names of a set, comma separated; always terminated. Returns buffer. */
+const char *skew_clocks_format(uint64_t clocks, char *buffer, size_t size);
+
+struct skew_request {
+    int64_t offset_ns; /* what is added to the true time, in nanoseconds */
+    uint64_t clocks;   /* 0 stands for skew_clocks_default() */
+    bool force;        /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
+    bool dry_run;      /* look and decide, change nothing, journal nothing */
+};
+
+/* An offset measured in the target: skewed minus true, true within +-uncertainty. */
+struct skew_measurement {
+    bool valid;
+    int64_t offset_ns;
+    int64_t uncertainty_ns;
+};
+
+/* One injection, as list shows it and as inject and recover report it. */
+struct skew_report {
+    int64_t id; /* the journal's number; 0 where there is no row */
+    pid_t pid;
+    char command[64];
+    uint64_t clocks;
+    int64_t offset_ns;
+    enum skew_state state;
+    int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */
+    int64_t changed_ns;
+    bool updated;        /* inject found the process injected and changed the skew in place */
+    bool dry_run;        /* nothing was done: this is what would be */
+    unsigned threads;    /* threads of the target when it was looked at */
+    int64_t pause_ns;    /* longest time for which any thread was held; 0 if none was */
+    unsigned interrupted; /* finite waits that may have seen EINTR because of the stop */
+    struct skew_measurement clock_gettime;
+    struct skew_measurement gettimeofday;
+    struct skew_measurement time;
+    char note[200]; /* a sentence for the user, or empty */
+};
+
+struct skew_engine_options {
+    const char *journal_path; /* NULL: the default place, see journal.h */
+};
+
+struct skew_engine;
+
+/* Opens the journal, creating it where needed. The engine is the caller's to close. */
+enum skew_code skew_engine_open(const struct skew_engine_options *options,
+                                struct skew_engine **engine, struct skew_error *error);
+void skew_engine_close(struct skew_engine *engine);
+
+/*
+ * Skews the clocks of one process, or changes the skew of one that already is.
+ * First finishes what an interrupted skewctl left behind in it. On any failure
+ * the process is as it was before, unless the error says otherwise.
+ */
+enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
+                           const struct skew_request *request, struct skew_report *report,
+                           struct skew_error *error);
+
+/* Puts one process back, by pid or by the id of an injection. */
+enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
+                            struct skew_error *error);
+enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,
+                               struct skew_error *error);
+
+/*
+ * The injections, newest last: those not ended, or with `history` all. Each is
+ * checked against the live process. *reports is an array for free(3).
+ */
+enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_report **reports,
+                         size_t *count, struct skew_error *error);
+
+/* One finding of doctor. */
+enum skew_verdict { SKEW_VERDICT_OK, SKEW_VERDICT_WARNING, SKEW_VERDICT_REFUSED };
+struct skew_check {
+    char subject[32]; /* "vdso", "privileges", "seccomp", ... */
+    enum skew_verdict verdict;
+    char detail[256];
+};
+
+/*
+ * What this kernel and these privileges allow, and with pid != 0 what would
+ * happen to that target. Stops nothing, writes nothing, needs no journal.
+ * *checks is an array for free(3).
+ */
+enum skew_code skew_doctor(pid_t pid, struct skew_check **checks, size_t *count,
+                           struct skew_error *error);
+
+/*
+ * Drops every capability of the calling thread that no operation needs, so
+ * call it before other threads exist (capabilities(7): they are per thread).
+ */
+enum skew_code skew_privileges_drop(struct skew_error *error);
+
+const char *skew_state_name(enum skew_state state);
+
+#endif
