@@ -1,0 +1,62 @@
+/*
+ * victim.h - the target programs of tests/victims and how to talk to them.
+ *
+ * Every victim prints "ready" and then answers each line of its stdin with
+ * exactly one line. All understand
+ *     check   "ok PROGRESS" where all it saw was right so far, else "bad WHY";
+ *             PROGRESS is a count that grows as it works (its slowest thread's)
+ *     quit    no answer; it exits with 0
+ * and each adds what its source file says at the top. In short:
+ *     clock_reader [THREADS [PAUSE_US]]  reads the clocks and checks each value;
+ *                    also clock_reader_musl, linked statically with musl
+ *     blocked        one thread in each kind of waiting system call
+ *     signals        real-time signals and timers, counted
+ *     parked         a thread held in a handler that interrupted a clock read
+ *     pointers       NULL and bad pointers, unknown and dynamic clocks
+ *     no_vdso        has unmapped its vDSO
+ *     program_32     a 32-bit program
+ *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
+ *                    "now" answers the time in nanoseconds since 1970
+ */
+#ifndef TESTS_VICTIM_H
+#define TESTS_VICTIM_H
+
+#include "harness.h"
+
+/* The path of a built victim, or NULL where this system could not build it. */
+const char *victim_path(const char *name);
+
+/* Starts a victim with arguments (NULL-terminated, may be none) and waits for "ready". */
+struct child *victim_start(const char *name, ...) __attribute__((sentinel));
+
+/* Fails unless "check" answers ok; returns its progress. */
+int64_t victim_check(struct child *victim);
+
+/* The same, waiting until every thread has got on by that much. */
+void victim_check_progress(struct child *victim, int64_t more);
+
+/*
+ * clock_reader: which offsets a value may show from now on. A clock is
+ * "realtime" (with all that follows it) or "monotonic". Allow the new offset
+ * before a change and forbid the old one after it; 0 is allowed at the start.
+ */
+void clock_reader_allow(struct child *reader, const char *clock, int64_t offset_ns);
+void clock_reader_forbid(struct child *reader, const char *clock, int64_t offset_ns);
+
+/* Skewed minus true lies within low..high. */
+struct skew_range {
+    int64_t low_ns, high_ns;
+};
+/*
+ * clock_reader: measured in its own process, against the system call.
+ * Entry is "clock_gettime ID" with a clockid_t, "gettimeofday" or "time".
+ */
+struct skew_range clock_reader_measure(struct child *reader, const char *entry);
+
+/* Any program that answers "now": measured against the test's own clock. */
+struct skew_range ticker_measure(struct child *ticker);
+
+/* Fails unless the offset lies in the range, which is at most `width` wide. */
+void skew_range_expect(struct skew_range range, int64_t offset_ns, int64_t width_ns);
+
+#endif
