@@ -1,0 +1,153 @@
+/*
+ * clock.c - the clocks that can be skewed: their names, sets of them as text,
+ * and how far each may be shifted.
+ *
+ * The names are those of clock_gettime(2) in lower case without CLOCK_.
+ */
+#include "engine/clock.h"
+
+#include "engine/error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* By ascending clockid_t, which is the order in which sets are written. */
+static const struct clock_name {
+    clockid_t id;
+    const char *name;
+} names_skewable[] = {
+    {CLOCK_REALTIME, "realtime"},
+    {CLOCK_MONOTONIC, "monotonic"},
+    {CLOCK_MONOTONIC_RAW, "monotonic_raw"},
+    {CLOCK_REALTIME_COARSE, "realtime_coarse"},
+    {CLOCK_MONOTONIC_COARSE, "monotonic_coarse"},
+    {CLOCK_BOOTTIME, "boottime"},
+    {CLOCK_REALTIME_ALARM, "realtime_alarm"},
+    {CLOCK_BOOTTIME_ALARM, "boottime_alarm"},
+    {CLOCK_TAI, "tai"},
+};
+#define NAMES_COUNT (sizeof names_skewable / sizeof *names_skewable)
+
+static const char *const names_of_work[] = {"process_cputime_id", "thread_cputime_id"};
+
+/* Clocks run on while they are skewed: what they may still gain before 2262. */
+#define HEADROOM_NS (INT64_C(365) * 86400 * INT64_C(1000000000))
+
+uint64_t skew_clocks_default(void)
+{
+    return SKEW_CLOCK_BIT(CLOCK_REALTIME) | SKEW_CLOCK_BIT(CLOCK_REALTIME_COARSE) |
+           SKEW_CLOCK_BIT(CLOCK_TAI);
+}
+
+static uint64_t clocks_all(void)
+{
+    uint64_t clocks = 0;
+    for (size_t i = 0; i < NAMES_COUNT; i++)
+        clocks |= SKEW_CLOCK_BIT(names_skewable[i].id);
+    return clocks;
+}
+
+static bool name_equals(const char *expected, const char *name, size_t length)
+{
+    return strlen(expected) == length && memcmp(expected, name, length) == 0;
+}
+
+static enum skew_code clock_unknown(const char *name, size_t length, struct skew_error *error)
+{
+    /* Longer than any name, short enough to leave room for the list. */
+    int shown = length > 32 ? 32 : (int)length;
+    char valid[160];
+
+    for (size_t i = 0; i < sizeof names_of_work / sizeof *names_of_work; i++)
+        if (name_equals(names_of_work[i], name, length))
+            return error_set(error, SKEW_USAGE, 0, 0, "parse clocks",
+                             "clock '%s' measures work, not time, and cannot be skewed",
+                             names_of_work[i]);
+    skew_clocks_format(clocks_all(), valid, sizeof valid);
+    if (length == 0)
+        error_set(error, SKEW_USAGE, 0, 0, "parse clocks", "the name of a clock is empty");
+    else
+        error_set(error, SKEW_USAGE, 0, 0, "parse clocks", "there is no clock '%.*s'", shown, name);
+    error_advise(error, "choose from %s", valid);
+    return SKEW_USAGE;
+}
+
+enum skew_code skew_clocks_parse(const char *names, uint64_t *clocks, struct skew_error *error)
+{
+    uint64_t set = 0;
+
+    for (const char *name = names;; name++) {
+        size_t length = strcspn(name, ",");
+        uint64_t bit = 0;
+
+        for (size_t i = 0; i < NAMES_COUNT; i++)
+            if (name_equals(names_skewable[i].name, name, length))
+                bit = SKEW_CLOCK_BIT(names_skewable[i].id);
+        if (!bit)
+            return clock_unknown(name, length, error);
+        set |= bit;
+        name += length;
+        if (*name == '\0')
+            break;
+    }
+    *clocks = set;
+    return SKEW_OK;
+}
+
+const char *skew_clocks_format(uint64_t clocks, char *buffer, size_t size)
+{
+    size_t used = 0;
+
+    if (size)
+        *buffer = '\0';
+    for (size_t i = 0; i < NAMES_COUNT; i++) {
+        const char *separator = used ? "," : "";
+        size_t needed = strlen(separator) + strlen(names_skewable[i].name);
+
+        if (!(clocks & SKEW_CLOCK_BIT(names_skewable[i].id)))
+            continue;
+        /* A name that is cut short would be another name: stop before it. */
+        if (needed >= size - used)
+            break;
+        used +=
+            (size_t)snprintf(buffer + used, size - used, "%s%s", separator, names_skewable[i].name);
+    }
+    return buffer;
+}
+
+enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct skew_error *error)
+{
+    for (size_t i = 0; i < NAMES_COUNT; i++) {
+        const struct clock_name *clock = &names_skewable[i];
+        struct timespec now;
+
+        if (!(clocks & SKEW_CLOCK_BIT(clock->id)))
+            continue;
+        if (clock_gettime(clock->id, &now) != 0) {
+            error_set(error, SKEW_REFUSED, 0, errno, "read clock",
+                      "clock %s cannot be read on this system", clock->name);
+            error_advise(error, "leave it out of the clocks");
+            return SKEW_REFUSED;
+        }
+        __int128 skewed = (__int128)now.tv_sec * 1000000000 + now.tv_nsec + offset_ns;
+        if (skewed < 0) {
+            error_set(error, SKEW_USAGE, 0, 0, "check range",
+                      "the offset would set clock %s below 0: it stands at %lld seconds",
+                      clock->name, (long long)now.tv_sec);
+            error_advise(error, "go back by less than that");
+            return SKEW_USAGE;
+        }
+        if (skewed > INT64_MAX - HEADROOM_NS) {
+            error_set(error, SKEW_USAGE, 0, 0, "check range",
+                      "the offset would set clock %s beyond its limit of %lld seconds: it stands "
+                      "at %lld",
+                      clock->name, (long long)((INT64_MAX - HEADROOM_NS) / 1000000000),
+                      (long long)now.tv_sec);
+            error_advise(error, "go forward by less than what is left");
+            return SKEW_USAGE;
+        }
+    }
+    return SKEW_OK;
+}
