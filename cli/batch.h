@@ -1,0 +1,24 @@
+/*
+ * batch.h - doing one thing to several targets: one after the other, one error
+ * line for each that fails, one report at the end, one exit status for all.
+ */
+#ifndef SKEWCTL_CLI_BATCH_H
+#define SKEWCTL_CLI_BATCH_H
+
+#include "cli/options.h"
+
+/* Does it to target `index`. Fills *report, and *error where it does not return SKEW_OK. */
+typedef enum skew_code batch_act(struct skew_engine *engine, const struct options *options,
+                                 size_t index, struct skew_report *report,
+                                 struct skew_error *error);
+
+/*
+ * Acts on targets 0 to count - 1 and prints what was done. Signals that ask to
+ * end are heard between two targets. Returns the exit status: SKEW_OK;
+ * SKEW_DRAINING if some images stay but nothing failed; the code of the failures
+ * if all failed alike; SKEW_PARTIAL if some did; 128 + the signal if one was heard.
+ */
+int batch_run(struct skew_engine *engine, const struct options *options, size_t count,
+              batch_act *act);
+
+#endif

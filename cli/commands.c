@@ -1,0 +1,15 @@
+/*
+ * commands.c - what the subcommands share; see commands.h.
+ */
+#include "cli/commands.h"
+#include "cli/message.h"
+
+enum skew_code command_open_engine(const struct options *options, struct skew_engine **engine)
+{
+    struct skew_engine_options engine_options = {.journal_path = options->journal};
+    struct skew_error error = {0};
+
+    if (skew_engine_open(&engine_options, engine, &error) == SKEW_OK)
+        return SKEW_OK;
+    return message_error(&error, "");
+}

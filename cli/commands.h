@@ -1,0 +1,18 @@
+/*
+ * commands.h - the subcommands, one file each. Each returns the exit status and
+ * has said on standard error what went wrong.
+ */
+#ifndef SKEWCTL_CLI_COMMANDS_H
+#define SKEWCTL_CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+int command_inject(const struct options *options);
+int command_recover(const struct options *options);
+int command_list(const struct options *options);
+int command_doctor(const struct options *options);
+
+/* Opens the engine on the journal that the user named, or the default one. */
+enum skew_code command_open_engine(const struct options *options, struct skew_engine **engine);
+
+#endif

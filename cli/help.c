@@ -1,0 +1,80 @@
+/*
+ * help.c - the texts of --help; see help.h.
+ */
+#include "cli/help.h"
+
+#include <stdio.h>
+
+static const char exit_codes[] = "\n"
+                                 "Exit codes:\n"
+                                 "  0  done\n"
+                                 "  1  failed\n"
+                                 "  2  usage\n"
+                                 "  3  refused before anything was touched\n"
+                                 "  4  no such process or injection\n"
+                                 "  5  not permitted\n"
+                                 "  6  some targets done, some not\n"
+                                 "  7  restored, image kept for now: recover again later\n"
+                                 "  128+N  stopped by signal N between two targets\n";
+
+static const char common_options[] =
+    "      --journal FILE        journal to use, instead of $SKEWCTL_JOURNAL or the default\n"
+    "  -o, --output table|json   how to print the result; table by default\n"
+    "  -h, --help                this text\n";
+
+static const struct {
+    const char *synopsis;
+    const char *purpose;
+    const char *options;
+} texts[] = {
+    [COMMAND_INJECT] =
+        {
+            "-p PID[,PID...] --offset DURATION [--clock NAME[,...]] [--dry-run]",
+            "Shift the clocks that running processes see, or change the shift in place.",
+            "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n"
+            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
+            "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
+            "      --dry-run             look and decide, change nothing\n"
+            "      --force               go on where only a safety catch refuses, as for pid 1\n",
+        },
+    [COMMAND_RECOVER] =
+        {
+            "-p PID[,PID...] | --id ID[,ID...] | --all",
+            "Put processes back as they were, and finish what was interrupted.",
+            "  -p, --pid PID[,PID...]    processes to put back; may be repeated\n"
+            "      --id ID[,ID...]       injections to end, as list numbers them\n"
+            "      --all                 every injection of the journal\n",
+        },
+    [COMMAND_LIST] =
+        {
+            "[--all]",
+            "Show the injections in place, checked against the live processes.",
+            "      --all                 those that have ended, too\n",
+        },
+    [COMMAND_DOCTOR] =
+        {
+            "[-p PID]",
+            "Tell what this kernel, these privileges and one process allow. Changes nothing.",
+            "  -p, --pid PID             process to look at\n",
+        },
+};
+
+void help_print(void)
+{
+    fputs("Shift the clock that a running process sees, and put everything back.\n\nUsage:\n",
+          stdout);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        printf("  skewctl %-7s %s\n", command_name((enum command)i), texts[i].synopsis);
+    printf("  skewctl --help | --version\n\n"
+           "Options stand after the command; skewctl COMMAND --help lists them.\n"
+           "%s\n"
+           "skewctl(8) says the rest.\n",
+           exit_codes);
+}
+
+void help_print_command(enum command command)
+{
+    printf("Usage: skewctl %s %s [-o table|json]\n\n%s\n\n%s%s%s", command_name(command),
+           texts[command].synopsis, texts[command].purpose, texts[command].options, common_options,
+           exit_codes);
+}

@@ -1,0 +1,277 @@
+/*
+ * options.c - the command line as getopt_long(3) reads it; see options.h.
+ */
+#include "cli/options.h"
+
+#include "cli/duration.h"
+#include "cli/message.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const commands[] = {
+    [COMMAND_INJECT] = "inject",
+    [COMMAND_RECOVER] = "recover",
+    [COMMAND_LIST] = "list",
+    [COMMAND_DOCTOR] = "doctor",
+};
+#define COMMANDS_COUNT (sizeof commands / sizeof *commands)
+
+const char *command_name(enum command command)
+{
+    return commands[command];
+}
+
+bool command_find(const char *name, enum command *command)
+{
+    for (size_t i = 0; i < COMMANDS_COUNT; i++)
+        if (strcmp(commands[i], name) == 0) {
+            *command = (enum command)i;
+            return true;
+        }
+    return false;
+}
+
+/* Options with a letter are known by it, the others by these. */
+enum {
+    OPTION_OFFSET = 256,
+    OPTION_CLOCK,
+    OPTION_FORCE,
+    OPTION_DRY_RUN,
+    OPTION_ID,
+    OPTION_ALL,
+    OPTION_JOURNAL
+};
+
+static const char short_options[] = ":p:o:h";
+static const struct option long_options[] = {
+    {"pid", required_argument, NULL, 'p'},
+    {"offset", required_argument, NULL, OPTION_OFFSET},
+    {"clock", required_argument, NULL, OPTION_CLOCK},
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"id", required_argument, NULL, OPTION_ID},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"journal", required_argument, NULL, OPTION_JOURNAL},
+    {"output", required_argument, NULL, 'o'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+#define FOR(command) (1u << (command))
+
+/* Which commands take an option; all of them take those not named here. */
+static unsigned option_commands(int option)
+{
+    switch (option) {
+    case 'p':
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_DOCTOR);
+    case OPTION_OFFSET:
+    case OPTION_CLOCK:
+    case OPTION_FORCE:
+    case OPTION_DRY_RUN:
+        return FOR(COMMAND_INJECT);
+    case OPTION_ID:
+        return FOR(COMMAND_RECOVER);
+    case OPTION_ALL:
+        return FOR(COMMAND_RECOVER) | FOR(COMMAND_LIST);
+    default:
+        return ~0u;
+    }
+}
+
+static const char *option_name(int option)
+{
+    for (const struct option *known = long_options; known->name; known++)
+        if (known->val == option)
+            return known->name;
+    return "";
+}
+
+static enum skew_code number_add(struct number_list *list, int64_t number)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->numbers[i] == number)
+            return SKEW_OK;
+
+    int64_t *grown = reallocarray(list->numbers, list->count + 1, sizeof *grown);
+    if (!grown) {
+        message_print("the list of targets does not fit into memory; name fewer");
+        return SKEW_FAILED;
+    }
+    grown[list->count++] = number;
+    list->numbers = grown;
+    return SKEW_OK;
+}
+
+/* "1,2,3", each from 1 to maximum; `noun` is what a number stands for. */
+static enum skew_code numbers_parse(const char *text, const char *noun, int64_t maximum,
+                                    struct number_list *list)
+{
+    for (const char *cursor = text;; cursor++) {
+        size_t length = strspn(cursor, "0123456789");
+        bool ends = cursor[length] == '\0' || cursor[length] == ',';
+
+        errno = 0;
+        long long number = strtoll(cursor, NULL, 10);
+        if (length == 0 || !ends || errno == ERANGE || number < 1 || number > maximum)
+            return message_usage(
+                "'%.80s' is no %s: it is not a decimal number from 1 to %lld; give "
+                "one, or several with commas and no spaces",
+                text, noun, (long long)maximum);
+
+        enum skew_code code = number_add(list, number);
+        if (code != SKEW_OK)
+            return code;
+        cursor += length;
+        if (*cursor == '\0')
+            return SKEW_OK;
+    }
+}
+
+static enum skew_code offset_parse(const char *text, int64_t *offset_ns)
+{
+    const char *problem;
+
+    if (duration_parse(text, offset_ns, &problem))
+        return SKEW_OK;
+    return message_usage("'%.80s' is no offset: %s; write it like -5m, +1h30m or 250ms, with w, d, "
+                         "h, m, s, ms, us or ns",
+                         text, problem);
+}
+
+static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
+{
+    struct skew_error error = {0};
+
+    return skew_clocks_parse(text, clocks, &error) == SKEW_OK ? SKEW_OK : message_error(&error, "");
+}
+
+/* What has been named so far, to find what is missing or contradicts itself. */
+struct named {
+    bool offset;
+    bool clock;
+};
+
+static enum skew_code option_store(int option, char *value, struct options *options,
+                                   struct named *named)
+{
+    switch (option) {
+    case 'p':
+        return numbers_parse(value, "process id", INT_MAX, &options->pids);
+    case OPTION_ID:
+        return numbers_parse(value, "id of an injection", INT64_MAX, &options->ids);
+    case OPTION_OFFSET:
+        if (named->offset)
+            return message_usage("--offset is given twice; give it once, it is the whole skew");
+        named->offset = true;
+        return offset_parse(value, &options->offset_ns);
+    case OPTION_CLOCK:
+        if (named->clock)
+            return message_usage("--clock is given twice; give it once, with commas");
+        named->clock = true;
+        return clocks_parse(value, &options->clocks);
+    case OPTION_FORCE:
+        options->force = true;
+        return SKEW_OK;
+    case OPTION_DRY_RUN:
+        options->dry_run = true;
+        return SKEW_OK;
+    case OPTION_ALL:
+        options->all = true;
+        return SKEW_OK;
+    case OPTION_JOURNAL:
+        if (*value == '\0')
+            return message_usage("--journal names no file: its value is empty; give a path");
+        options->journal = value;
+        return SKEW_OK;
+    default: /* 'o' */
+        options->json = strcmp(value, "json") == 0;
+        if (!options->json && strcmp(value, "table") != 0)
+            return message_usage("'%.80s' is no output format; choose table or json", value);
+        return SKEW_OK;
+    }
+}
+
+/* getopt_long() returned ':' or '?': says why. */
+static enum skew_code option_refuse(int result, enum command command, char **argv)
+{
+    const char *last = argv[optind - 1];
+    const char *name = commands[command];
+
+    if (result == ':')
+        return message_usage("%.80s needs a value; see skewctl %s --help", last, name);
+    if (optopt >= OPTION_OFFSET || (optopt && strncmp(last, "--", 2) == 0))
+        return message_usage("--%s takes no value; see skewctl %s --help", option_name(optopt),
+                             name);
+    if (optopt)
+        return message_usage("there is no option -%c; see skewctl %s --help", optopt, name);
+    return message_usage(
+        "there is no option %.80s, or it stands for several; see skewctl %s --help", last, name);
+}
+
+static enum skew_code options_check(enum command command, const struct options *options,
+                                    const struct named *named)
+{
+    unsigned selectors = (options->pids.count != 0) + (options->ids.count != 0) + options->all;
+
+    switch (command) {
+    case COMMAND_INJECT:
+        if (options->pids.count == 0)
+            return message_usage("inject has no process to work on; name one with -p PID");
+        if (!named->offset)
+            return message_usage("inject has no offset to add; give one, like --offset -5m");
+        return SKEW_OK;
+    case COMMAND_RECOVER:
+        if (selectors == 0)
+            return message_usage("recover has nothing to work on; give -p PID, --id ID or --all");
+        if (selectors > 1)
+            return message_usage("-p, --id and --all exclude each other; give one of them");
+        return SKEW_OK;
+    case COMMAND_DOCTOR:
+        if (options->pids.count > 1)
+            return message_usage("doctor looks at one process at a time; give one PID");
+        return SKEW_OK;
+    case COMMAND_LIST:
+        return SKEW_OK;
+    }
+    return SKEW_OK;
+}
+
+enum skew_code options_parse(enum command command, int argc, char **argv, struct options *options)
+{
+    struct named named = {0};
+    enum skew_code code = SKEW_OK;
+    int option;
+
+    *options = (struct options){0};
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+        if (option == 'h') {
+            options->help = true;
+            return SKEW_OK;
+        }
+        if (option == ':' || option == '?')
+            return option_refuse(option, command, argv);
+        if (!(option_commands(option) & FOR(command)))
+            return message_usage("%s takes no --%s; see skewctl %s --help", commands[command],
+                                 option_name(option), commands[command]);
+        code = option_store(option, optarg, options, &named);
+        if (code != SKEW_OK)
+            return code;
+    }
+    if (optind < argc)
+        return message_usage("'%.80s' stands alone, without an option; see skewctl %s --help",
+                             argv[optind], commands[command]);
+    return options_check(command, options, &named);
+}
+
+void options_free(struct options *options)
+{
+    free(options->pids.numbers);
+    free(options->ids.numbers);
+    *options = (struct options){0};
+}

@@ -1,0 +1,44 @@
+/*
+ * options.h - what the user asked for: a command and its options, checked.
+ */
+#ifndef SKEWCTL_CLI_OPTIONS_H
+#define SKEWCTL_CLI_OPTIONS_H
+
+#include "engine/skewctl.h"
+
+enum command { COMMAND_INJECT, COMMAND_RECOVER, COMMAND_LIST, COMMAND_DOCTOR };
+
+/* Numbers in the order they were named, each once. */
+struct number_list {
+    int64_t *numbers;
+    size_t count;
+};
+
+struct options {
+    bool help; /* nothing else was looked at */
+    bool json; /* -o json rather than a table */
+    bool all;  /* list: history too; recover: every injection */
+    bool force;
+    bool dry_run;
+    const char *journal; /* NULL: the default place */
+    int64_t offset_ns;
+    uint64_t clocks; /* 0: the default set */
+    struct number_list pids;
+    struct number_list ids;
+};
+
+/* The command's name on the command line. */
+const char *command_name(enum command command);
+
+/* False if there is no command of that name. */
+bool command_find(const char *name, enum command *command);
+
+/*
+ * Reads the options of a command; argv[0] is its name. Prints the line that
+ * says what is wrong and returns SKEW_USAGE, or SKEW_FAILED without memory.
+ * Either way the caller owns *options and frees it with options_free().
+ */
+enum skew_code options_parse(enum command command, int argc, char **argv, struct options *options);
+void options_free(struct options *options);
+
+#endif

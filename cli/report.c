@@ -1,0 +1,355 @@
+/*
+ * report.c - tables and JSON by way of libsmartcols; see report.h.
+ *
+ * One list of columns says what is shown where. libsmartcols escapes control
+ * characters in tables and in JSON; bytes that are no UTF-8 are escaped here,
+ * for in JSON it would let them through.
+ */
+#include "cli/report.h"
+
+#include "cli/duration.h"
+#include "cli/message.h"
+#include "cli/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* The longest cell is the detail of a check, every byte of it escaped. */
+#define CELL_SIZE TEXT_ESCAPED_SIZE(sizeof((struct skew_check){0}.detail))
+
+/* Where a column is shown. */
+#define IN_PRESENT (1u << REPORT_PRESENT)
+#define IN_DONE    (1u << REPORT_DONE)
+#define IN_TABLES  (IN_PRESENT | IN_DONE)
+#define IN_JSON    (1u << 2)
+
+/*
+ * A column: libsmartcols makes the JSON key by lower-casing the name. write()
+ * fills the cell of one row, CELL_SIZE bytes, or returns false for "not known".
+ */
+struct column {
+    const char *name;
+    unsigned where;
+    int json_type;
+    int flags;
+    bool (*write)(const void *row, char *cell);
+};
+
+__attribute__((format(printf, 2, 3))) static bool cell_printf(char *cell, const char *format, ...)
+{
+    va_list values;
+
+    va_start(values, format);
+    vsnprintf(cell, CELL_SIZE, format, values);
+    va_end(values);
+    return true;
+}
+
+static bool cell_boolean(char *cell, bool value)
+{
+    /* libsmartcols takes every text for true that does not begin with 0, N or n. */
+    return cell_printf(cell, "%d", value);
+}
+
+static bool cell_duration(char *cell, int64_t nanoseconds)
+{
+    duration_format(nanoseconds, cell);
+    return true;
+}
+
+/* RFC 3339 in UTC; times count nanoseconds of CLOCK_REALTIME. */
+static bool cell_time(char *cell, int64_t time_ns)
+{
+    time_t seconds = time_ns / DURATION_SECOND_NS;
+    struct tm utc;
+    char text[40];
+
+    if (time_ns <= 0 || !gmtime_r(&seconds, &utc))
+        return false;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    return cell_printf(cell, "%s.%09" PRId64 "Z", text, time_ns % DURATION_SECOND_NS);
+}
+
+/*
+ * For people: rounded to the decimal place that the measurement can vouch for,
+ * so that -299.999999961 s known to 40 ns reads as -5m.
+ */
+static bool cell_measured(char *cell, const struct skew_measurement *measured)
+{
+    int64_t place = 1;
+
+    if (!measured->valid)
+        return false;
+    while (place < measured->uncertainty_ns && place < DURATION_SECOND_NS)
+        place *= 10;
+
+    int64_t rest = measured->offset_ns % place;
+    int64_t rounded = measured->offset_ns - rest;
+    if (rest >= place - rest && rounded <= INT64_MAX - place)
+        rounded += place;
+    else if (-rest >= place + rest && rounded >= INT64_MIN + place)
+        rounded -= place;
+    return cell_duration(cell, rounded);
+}
+
+static bool cell_exact(char *cell, const struct skew_measurement *measured)
+{
+    return measured->valid && cell_printf(cell, "%" PRId64, measured->offset_ns);
+}
+
+static bool cell_uncertainty(char *cell, const struct skew_measurement *measured)
+{
+    return measured->valid && cell_printf(cell, "%" PRId64, measured->uncertainty_ns);
+}
+
+/* Nanoseconds since the injection was made; false if that is not known. */
+static bool report_age(const struct skew_report *report, int64_t *age_ns)
+{
+    struct timespec now;
+
+    if (report->created_ns <= 0 || clock_gettime(CLOCK_REALTIME, &now) != 0)
+        return false;
+    *age_ns = now.tv_sec * DURATION_SECOND_NS + now.tv_nsec - report->created_ns;
+    /* The clock may have been set back since. */
+    if (*age_ns < 0)
+        *age_ns = 0;
+    return true;
+}
+
+/* Defines the write() of an injection's column. */
+#define REPORT_COLUMN(column, expression)                                                          \
+    static bool write_##column(const void *row, char *cell)                                        \
+    {                                                                                              \
+        const struct skew_report *report = row;                                                    \
+        return expression;                                                                         \
+    }
+
+REPORT_COLUMN(id, report->id != 0 && cell_printf(cell, "%" PRId64, report->id))
+REPORT_COLUMN(pid, report->pid != 0 && cell_printf(cell, "%d", report->pid))
+REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->command))
+REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
+REPORT_COLUMN(skew, cell_duration(cell, report->offset_ns))
+REPORT_COLUMN(skew_ns, cell_printf(cell, "%" PRId64, report->offset_ns))
+REPORT_COLUMN(state, cell_printf(cell, "%s", skew_state_name(report->state)))
+REPORT_COLUMN(created, cell_time(cell, report->created_ns))
+REPORT_COLUMN(changed, cell_time(cell, report->changed_ns))
+REPORT_COLUMN(updated, cell_boolean(cell, report->updated))
+REPORT_COLUMN(dry_run, cell_boolean(cell, report->dry_run))
+REPORT_COLUMN(threads, report->threads != 0 && cell_printf(cell, "%u", report->threads))
+REPORT_COLUMN(interrupted, cell_printf(cell, "%u", report->interrupted))
+REPORT_COLUMN(pause, report->pause_ns > 0 && cell_duration(cell, report->pause_ns))
+REPORT_COLUMN(pause_us,
+              report->pause_ns > 0 && cell_printf(cell, "%" PRId64 ".%03" PRId64,
+                                                  report->pause_ns / 1000, report->pause_ns % 1000))
+REPORT_COLUMN(clock_gettime, cell_measured(cell, &report->clock_gettime))
+REPORT_COLUMN(gettimeofday, cell_measured(cell, &report->gettimeofday))
+REPORT_COLUMN(time, cell_measured(cell, &report->time))
+REPORT_COLUMN(clock_gettime_ns, cell_exact(cell, &report->clock_gettime))
+REPORT_COLUMN(gettimeofday_ns, cell_exact(cell, &report->gettimeofday))
+REPORT_COLUMN(time_ns, cell_exact(cell, &report->time))
+REPORT_COLUMN(clock_gettime_uncertainty, cell_uncertainty(cell, &report->clock_gettime))
+REPORT_COLUMN(gettimeofday_uncertainty, cell_uncertainty(cell, &report->gettimeofday))
+REPORT_COLUMN(time_uncertainty, cell_uncertainty(cell, &report->time))
+REPORT_COLUMN(note, report->note[0] && cell_printf(cell, "%s", report->note))
+
+/* The two largest units are enough for an age that a person reads. */
+static bool write_age(const void *row, char *cell)
+{
+    static const int64_t minute = 60 * DURATION_SECOND_NS;
+    int64_t age;
+
+    if (!report_age(row, &age))
+        return false;
+    int64_t place = age < 60 * minute        ? DURATION_SECOND_NS
+                    : age < 24 * 60 * minute ? minute
+                                             : 60 * minute;
+    return cell_duration(cell, age - age % place);
+}
+
+static bool write_age_s(const void *row, char *cell)
+{
+    int64_t age;
+
+    return report_age(row, &age) &&
+           cell_printf(cell, "%" PRId64 ".%03" PRId64, age / DURATION_SECOND_NS,
+                       age % DURATION_SECOND_NS / 1000000);
+}
+
+#define NUMBER  SCOLS_JSON_NUMBER
+#define BOOLEAN SCOLS_JSON_BOOLEAN
+#define STRING  SCOLS_JSON_STRING
+#define RIGHT   SCOLS_FL_RIGHT
+#define TRUNC   SCOLS_FL_TRUNC
+#define WRAP    SCOLS_FL_WRAP
+
+static const struct column injection_columns[] = {
+    {"ID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_id},
+    {"PID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_pid},
+    {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_command},
+    {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
+    {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
+    {"SKEW_NS", IN_JSON, NUMBER, 0, write_skew_ns},
+    {"STATE", IN_TABLES | IN_JSON, STRING, 0, write_state},
+    {"AGE", IN_TABLES, STRING, RIGHT, write_age},
+    {"CREATED", IN_JSON, STRING, 0, write_created},
+    {"CHANGED", IN_JSON, STRING, 0, write_changed},
+    {"AGE_S", IN_JSON, NUMBER, 0, write_age_s},
+    {"UPDATED", IN_JSON, BOOLEAN, 0, write_updated},
+    {"DRY_RUN", IN_JSON, BOOLEAN, 0, write_dry_run},
+    {"THREADS", IN_JSON, NUMBER, 0, write_threads},
+    {"INTERRUPTED", IN_JSON, NUMBER, 0, write_interrupted},
+    {"PAUSE", IN_DONE, STRING, RIGHT, write_pause},
+    {"PAUSE_US", IN_JSON, NUMBER, 0, write_pause_us},
+    {"CLOCK_GETTIME", IN_DONE, STRING, RIGHT, write_clock_gettime},
+    {"GETTIMEOFDAY", IN_DONE, STRING, RIGHT, write_gettimeofday},
+    {"TIME", IN_DONE, STRING, RIGHT, write_time},
+    {"MEASURED_CLOCK_GETTIME_NS", IN_JSON, NUMBER, 0, write_clock_gettime_ns},
+    {"MEASURED_CLOCK_GETTIME_UNCERTAINTY_NS", IN_JSON, NUMBER, 0, write_clock_gettime_uncertainty},
+    {"MEASURED_GETTIMEOFDAY_NS", IN_JSON, NUMBER, 0, write_gettimeofday_ns},
+    {"MEASURED_GETTIMEOFDAY_UNCERTAINTY_NS", IN_JSON, NUMBER, 0, write_gettimeofday_uncertainty},
+    {"MEASURED_TIME_NS", IN_JSON, NUMBER, 0, write_time_ns},
+    {"MEASURED_TIME_UNCERTAINTY_NS", IN_JSON, NUMBER, 0, write_time_uncertainty},
+    {"NOTE", IN_JSON, STRING, 0, write_note},
+};
+
+static bool write_subject(const void *row, char *cell)
+{
+    return cell_printf(cell, "%s", ((const struct skew_check *)row)->subject);
+}
+
+static bool write_verdict(const void *row, char *cell)
+{
+    static const char *const verdicts[] = {
+        [SKEW_VERDICT_OK] = "ok",
+        [SKEW_VERDICT_WARNING] = "warning",
+        [SKEW_VERDICT_REFUSED] = "refused",
+    };
+    return cell_printf(cell, "%s", verdicts[((const struct skew_check *)row)->verdict]);
+}
+
+static bool write_detail(const void *row, char *cell)
+{
+    return cell_printf(cell, "%s", ((const struct skew_check *)row)->detail);
+}
+
+static const struct column check_columns[] = {
+    {"CHECK", IN_TABLES | IN_JSON, STRING, 0, write_subject},
+    {"RESULT", IN_TABLES | IN_JSON, STRING, 0, write_verdict},
+    {"DETAIL", IN_TABLES | IN_JSON, STRING, WRAP, write_detail},
+};
+
+/* What is to be printed: rows of row_size bytes, and the columns that fit `where`. */
+struct sheet {
+    const char *name;
+    const struct column *columns;
+    size_t column_count;
+    const void *rows;
+    size_t row_count;
+    size_t row_size;
+    unsigned where;
+};
+
+static int sheet_fill(const struct sheet *sheet, struct libscols_table *table)
+{
+    bool json = sheet->where & IN_JSON;
+    const char *row = sheet->rows;
+
+    for (size_t r = 0; r < sheet->row_count; r++, row += sheet->row_size) {
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+        size_t cells = 0;
+
+        if (!line)
+            return -ENOMEM;
+        for (size_t c = 0; c < sheet->column_count; c++) {
+            char cell[CELL_SIZE];
+            char escaped[TEXT_ESCAPED_SIZE(CELL_SIZE)];
+            const char *shown = json ? NULL : "-";
+
+            if (!(sheet->columns[c].where & sheet->where))
+                continue;
+            if (sheet->columns[c].write(row, cell))
+                shown = json ? text_escape(cell, false, escaped, sizeof escaped) : cell;
+            int result = scols_line_set_data(line, cells++, shown);
+            if (result != 0)
+                return result;
+        }
+    }
+    return 0;
+}
+
+static int sheet_print_into(const struct sheet *sheet, struct libscols_table *table)
+{
+    int result = scols_table_enable_json(table, (sheet->where & IN_JSON) != 0);
+
+    if (result == 0)
+        result = scols_table_set_name(table, sheet->name);
+    for (size_t c = 0; c < sheet->column_count && result == 0; c++) {
+        const struct column *column = &sheet->columns[c];
+        struct libscols_column *made;
+
+        if (!(column->where & sheet->where))
+            continue;
+        made = scols_table_new_column(table, column->name, 0, column->flags);
+        result = made ? scols_column_set_json_type(made, column->json_type) : -ENOMEM;
+    }
+    if (result == 0)
+        result = sheet_fill(sheet, table);
+    if (result == 0)
+        result = scols_print_table(table);
+    return result;
+}
+
+static enum skew_code sheet_print(const struct sheet *sheet)
+{
+    struct libscols_table *table = scols_new_table();
+    int result = table ? sheet_print_into(sheet, table) : -ENOMEM;
+
+    scols_unref_table(table);
+    if (result == 0)
+        return SKEW_OK;
+    message_print("the result cannot be shown: %s; run skewctl list to see what is in place",
+                  strerror(-result));
+    return SKEW_FAILED;
+}
+
+enum skew_code report_injections(const struct skew_report *reports, size_t count,
+                                 enum report_kind kind, bool json)
+{
+    enum skew_code code = sheet_print(&(struct sheet){
+        .name = "injections",
+        .columns = injection_columns,
+        .column_count = sizeof injection_columns / sizeof *injection_columns,
+        .rows = reports,
+        .row_count = count,
+        .row_size = sizeof *reports,
+        .where = json ? IN_JSON : 1u << kind,
+    });
+
+    /* A sentence would leave the other columns of a terminal no room. */
+    for (size_t i = 0; i < count && code == SKEW_OK && !json; i++) {
+        char note[TEXT_ESCAPED_SIZE(sizeof reports[i].note)];
+        if (reports[i].note[0])
+            printf("pid %d: %s\n", reports[i].pid,
+                   text_escape(reports[i].note, true, note, sizeof note));
+    }
+    return code;
+}
+
+enum skew_code report_checks(const struct skew_check *checks, size_t count, bool json)
+{
+    return sheet_print(&(struct sheet){
+        .name = "checks",
+        .columns = check_columns,
+        .column_count = sizeof check_columns / sizeof *check_columns,
+        .rows = checks,
+        .row_count = count,
+        .row_size = sizeof *checks,
+        .where = json ? IN_JSON : IN_PRESENT,
+    });
+}

@@ -1,0 +1,25 @@
+/*
+ * report.h - results on standard output, as a table or as JSON.
+ *
+ * JSON is one object with one array, whose members have the same keys whatever
+ * the command; what is not known is null. Tables show what a person looks for,
+ * with the notes on injections below them.
+ */
+#ifndef SKEWCTL_CLI_REPORT_H
+#define SKEWCTL_CLI_REPORT_H
+
+#include "engine/skewctl.h"
+
+enum report_kind {
+    REPORT_PRESENT, /* what is there: list */
+    REPORT_DONE,    /* what was done: inject, recover */
+};
+
+/* Prints injections. Says so on standard error and returns SKEW_FAILED if that fails. */
+enum skew_code report_injections(const struct skew_report *reports, size_t count,
+                                 enum report_kind kind, bool json);
+
+/* The same for the findings of doctor. */
+enum skew_code report_checks(const struct skew_check *checks, size_t count, bool json);
+
+#endif
