@@ -1,0 +1,46 @@
+/*
+ * connection.h - what the files of this folder share: the open journal and its
+ * transactions. At most one transaction is open per journal.
+ */
+#ifndef SKEWCTL_JOURNAL_CONNECTION_H
+#define SKEWCTL_JOURNAL_CONNECTION_H
+
+#include <sqlite3.h>
+
+#include "journal/journal.h"
+
+/* Limits of what is written and believed when read back. */
+#define JOURNAL_VDSO_MAX      (1U << 20)
+#define JOURNAL_REGISTERS_MAX 4096U
+
+/* journal_phase_live() as the database says it: a condition of the partial index. */
+#define JOURNAL_SQL_LIVE "phase < 6"
+
+struct journal {
+    sqlite3 *database;
+    char *path;
+    int wal_frames;       /* in the WAL after our last commit; 0 if we made none */
+    sqlite3_stmt *save;   /* registers.c: fills the reserved row */
+    sqlite3_stmt *commit; /* registers.c: ends the transaction */
+    int64_t reserved;     /* registers.c: the row being filled; 0 outside begin and commit */
+};
+
+enum journal_access { JOURNAL_READ, JOURNAL_WRITE };
+
+/* Fails where registers are being saved. JOURNAL_WRITE takes the write lock. */
+enum journal_code journal_transaction_begin(struct journal *journal, enum journal_access access,
+                                            const char *operation, struct journal_error *error);
+/* Commits where code is JOURNAL_OK, else rolls back; returns what it came to. */
+enum journal_code journal_transaction_end(struct journal *journal, enum journal_code code,
+                                          const char *operation, struct journal_error *error);
+
+/* Runs SQL without parameters or results. */
+enum journal_code journal_execute(struct journal *journal, const char *sql, const char *operation,
+                                  struct journal_error *error);
+
+/* injections.c: journal_advance() within a transaction that is already open. */
+enum journal_code journal_advance_within(struct journal *journal, int64_t id,
+                                         enum journal_phase phase, const char *detail,
+                                         const char *operation, struct journal_error *error);
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * schema.h - what the database holds, and whether a file is such a database.
+ */
+#ifndef SKEWCTL_JOURNAL_SCHEMA_H
+#define SKEWCTL_JOURNAL_SCHEMA_H
+
+#include "journal/connection.h"
+
+/*
+ * Judges the file behind a connection that has not run a statement yet, creates
+ * the tables where it is empty, and puts it into WAL mode. A file that is not a
+ * journal, is damaged or is of a newer version is refused and left unchanged.
+ */
+enum journal_code journal_schema_prepare(struct journal *journal, struct journal_error *error);
+
+#endif
