@@ -1,0 +1,62 @@
+/*
+ * layout.h - where things lie in the image, for the assembler and for C.
+ *
+ *   image + 0                    header, then parameters, then readback: rw-, never executable
+ *   image + IMAGE_STACK_LOW      scratch stack of the readback, grows down from its top
+ *   image + IMAGE_SHIM           shim: r-x
+ *   image + IMAGE_TEXT           relocated copy of the vDSO's .text, at the offset
+ *                                within its page that it has in the vDSO: r-x
+ *
+ * The scratch stack is large because, should the tracer die during a readback
+ * and a signal arrive in that very moment, the kernel puts the signal frame
+ * (up to 12 KiB with all of AVX-512 and AMX) there and the handler runs on it.
+ */
+#ifndef SKEWCTL_ASM_X86_64_LAYOUT_H
+#define SKEWCTL_ASM_X86_64_LAYOUT_H
+
+#define IMAGE_PAGE 0x1000
+
+#define IMAGE_PARAMETERS 0x800
+#define IMAGE_READBACK   0xc00
+#define IMAGE_STACK_LOW  0x1000
+#define IMAGE_STACK_TOP  0x20000
+#define IMAGE_SHIM       0x20000
+#define IMAGE_TEXT       0x21000
+
+/*
+ * Parameters: two slots, and a selector that holds the byte distance of the
+ * slot in force. A writer fills the slot that is not in force while its
+ * generation is odd, makes the generation even, then moves the selector. Only
+ * the selector's lowest byte ever changes, so no reader can see it torn; a
+ * reader that was delayed across updates sees an odd or a changed generation
+ * and starts again from the selector. A writer that dies leaves the slot in
+ * force untouched, so no reader ever waits for one.
+ */
+#define PARAMETERS_SELECTOR    0x00
+#define PARAMETERS_SLOTS       0x40
+#define PARAMETERS_SLOT_STRIDE 0x40
+
+#define SLOT_GENERATION  0x00
+#define SLOT_CLOCKS      0x08
+#define SLOT_SECONDS     0x10
+#define SLOT_NANOSECONDS 0x18
+
+/* Readback: what the shim's readback routine is told, and what it found. */
+#define READBACK_CLOCK               0x00
+#define READBACK_STUB                0x08
+#define READBACK_CLOCK_GETTIME_ENTRY 0x10
+#define READBACK_GETTIMEOFDAY_ENTRY  0x18
+#define READBACK_TIME_ENTRY          0x20
+#define READBACK_RESULTS             0x40
+#define READBACK_TRUE_BEFORE         0x40 /* timespec: REALTIME, unskewed */
+#define READBACK_CLOCK_BEFORE        0x50 /* timespec: the clock asked for, unskewed */
+#define READBACK_CLOCK_SKEWED        0x60 /* timespec: the same through the target's entry */
+#define READBACK_CLOCK_AFTER         0x70
+#define READBACK_GETTIMEOFDAY        0x80 /* timeval through the target's entry */
+#define READBACK_TRUE_AFTER          0x90
+#define READBACK_TIME                0xa0
+#define READBACK_TIME_TRUE           0xa8 /* time() unskewed, read just before */
+#define READBACK_STATUS              0xb0 /* all return values ORed: 0 is success */
+#define READBACK_SIZE                0xc0
+
+#endif

@@ -1,0 +1,278 @@
+/*
+ * shim.S - the code that stands in for clock_gettime, gettimeofday and time in
+ * a skewed process, and the routine that reads them back.
+ *
+ * It is never run in this program: skewctl copies the bytes between
+ * skew_shim_begin and skew_shim_end to image + IMAGE_SHIM in the target and
+ * points each `call` or `jmp` listed in skew_shim_calls at a function of the
+ * relocated copy of the vDSO's text (the displacements are zero here).
+ *
+ * Contract of the three entries, reached by a jump from the first bytes of the
+ * vDSO's own function, so with the caller's return address at (%rsp):
+ *   - arguments and results as in clock_gettime(2), gettimeofday(2), time(2)
+ *     and the System V ABI; a failing call of the original is passed on as is;
+ *   - rbx, rbp, r12 to r15, the direction flag and all FP, vector and mask
+ *     state are untouched (Go keeps live values in r12 and rbx across the call);
+ *   - at most 48 bytes of stack besides what the original uses;
+ *   - no TLS, no locks, no writable data but the caller's buffer, no syscall
+ *     besides those the original makes. No code outside the image is called,
+ *     so a thread is inside the image only if its own program counter, or the
+ *     one saved in a signal frame, is: engine/scan.c rests on that.
+ *
+ * The original runs first and the parameters are read after it, so that their
+ * loads overlap with the latency of rdtsc.
+ */
+#include "asm/x86_64/layout.h"
+
+	/* Offsets from skew_shim_begin of the ends of branches, and where they go. */
+	.section .rodata.skew_shim_calls, "a", @progbits
+	.balign	4
+skew_shim_calls:
+
+	.section .rodata.skew_shim, "a", @progbits
+	.balign	64
+	.globl	skew_shim_begin, skew_shim_end
+	.globl	skew_shim_clock_gettime, skew_shim_gettimeofday, skew_shim_time
+	.globl	skew_shim_readback
+	.globl	skew_shim_calls, skew_shim_calls_end
+	.hidden	skew_shim_begin, skew_shim_end
+	.hidden	skew_shim_clock_gettime, skew_shim_gettimeofday, skew_shim_time
+	.hidden	skew_shim_readback
+	.hidden	skew_shim_calls, skew_shim_calls_end
+
+skew_shim_begin:
+	/* The data page as seen from here: the distance is the same in every image. */
+	.set	parameters, skew_shim_begin - IMAGE_SHIM + IMAGE_PARAMETERS
+	.set	readback, skew_shim_begin - IMAGE_SHIM + IMAGE_READBACK
+
+	.set	CLOCK_REALTIME, 0
+	.set	CLOCK_REALTIME_COARSE, 5
+	.set	SYS_munmap, 11
+
+	/* The order of enum arch_function in asm/arch.h. */
+	.set	FUNCTION_CLOCK_GETTIME, 0
+	.set	FUNCTION_GETTIMEOFDAY, 1
+	.set	FUNCTION_TIME, 2
+
+/* A branch to the copy of an original function, recorded for the image builder. */
+.macro to_copy opcode, function
+	.byte	\opcode
+	.long	0
+	.pushsection .rodata.skew_shim_calls, "a", @progbits
+	.long	8888f - skew_shim_begin
+	.long	\function
+	.popsection
+8888:
+.endm
+.macro call_copy function
+	to_copy	0xe8, \function
+.endm
+.macro jump_copy function
+	to_copy	0xe9, \function
+.endm
+
+/*
+ * A consistent snapshot of the slot in force: r8 = clocks, r9 = seconds,
+ * r10 = nanoseconds in [0, 1e9). Clobbers rdx, r11 and flags. See layout.h for
+ * why this can neither tear nor wait.
+ */
+.macro load_skew
+7777:	movzbl	parameters + PARAMETERS_SELECTOR(%rip), %edx
+	lea	parameters + PARAMETERS_SLOTS(%rip), %r11
+	add	%r11, %rdx
+	mov	SLOT_GENERATION(%rdx), %r11
+	mov	SLOT_CLOCKS(%rdx), %r8
+	mov	SLOT_SECONDS(%rdx), %r9
+	mov	SLOT_NANOSECONDS(%rdx), %r10
+	test	$1, %r11b
+	jnz	7777b
+	cmp	SLOT_GENERATION(%rdx), %r11
+	jne	7777b
+.endm
+
+/* int clock_gettime(clockid_t edi, struct timespec *rsi) */
+	.balign	64
+skew_shim_clock_gettime:
+	sub	$24, %rsp
+	mov	%edi, (%rsp)
+	mov	%rsi, 8(%rsp)
+	call_copy FUNCTION_CLOCK_GETTIME
+	mov	(%rsp), %ecx
+	mov	8(%rsp), %rsi
+	add	$24, %rsp
+	test	%eax, %eax
+	jnz	2f
+	/* Unsigned, so negative ids (dynamic clocks) are left alone as well. */
+	cmp	$63, %ecx
+	ja	2f
+	load_skew
+	bt	%rcx, %r8
+	jnc	2f
+	add	(%rsi), %r9
+	add	8(%rsi), %r10
+	cmp	$1000000000, %r10
+	jae	3f
+1:	mov	%r9, (%rsi)
+	mov	%r10, 8(%rsi)
+2:	ret
+3:	sub	$1000000000, %r10
+	inc	%r9
+	jmp	1b
+
+/*
+ * int gettimeofday(struct timeval *rdi, struct timezone *rsi)
+ *
+ * The time is read as a timespec into the caller's buffer, which has the same
+ * size, and turned into microseconds after the skew: adding to microseconds
+ * that were already cut off would disagree with clock_gettime by one.
+ */
+	.balign	64
+skew_shim_gettimeofday:
+	sub	$24, %rsp
+	mov	%rdi, (%rsp)
+	test	%rsi, %rsi
+	jnz	5f
+1:	test	%rdi, %rdi
+	jz	6f
+	mov	%rdi, %rsi
+	xor	%edi, %edi
+	call_copy FUNCTION_CLOCK_GETTIME
+	mov	(%rsp), %rsi
+	add	$24, %rsp
+	test	%eax, %eax
+	jnz	4f
+	load_skew
+	mov	8(%rsi), %rcx
+	test	$(1 << CLOCK_REALTIME), %r8b
+	jz	3f
+	add	%r10, %rcx
+	add	(%rsi), %r9
+	cmp	$1000000000, %rcx
+	jae	7f
+2:	mov	%r9, (%rsi)
+	/* rcx < 2^30, so rcx / 1000 is exactly rcx * ceil(2^38 / 1000) >> 38. */
+3:	imul	$274877907, %rcx, %rcx
+	shr	$38, %rcx
+	mov	%rcx, 8(%rsi)
+4:	ret
+5:	xor	%edi, %edi
+	call_copy FUNCTION_GETTIMEOFDAY
+	mov	(%rsp), %rdi
+	test	%eax, %eax
+	jz	1b
+	add	$24, %rsp
+	ret
+6:	xor	%eax, %eax
+	add	$24, %rsp
+	ret
+7:	sub	$1000000000, %rcx
+	inc	%r9
+	jmp	2b
+
+/*
+ * time_t time(time_t *rdi)
+ *
+ * The original returns the seconds as of the last tick, those of
+ * CLOCK_REALTIME_COARSE. With a skew of whole seconds adding to them is exact;
+ * otherwise the coarse clock gives the nanoseconds that decide on the carry.
+ */
+	.balign	64
+skew_shim_time:
+	load_skew
+	test	$(1 << CLOCK_REALTIME), %r8b
+	jz	4f
+	test	%r10, %r10
+	jnz	2f
+	push	%rdi
+	push	%r9
+	xor	%edi, %edi
+	sub	$8, %rsp
+	call_copy FUNCTION_TIME
+	add	$8, %rsp
+	pop	%r9
+	pop	%rdi
+	add	%r9, %rax
+	test	%rdi, %rdi
+	jnz	1f
+	ret
+1:	mov	%rax, (%rdi)
+	ret
+2:	sub	$40, %rsp
+	mov	%rdi, (%rsp)
+	mov	%r9, 8(%rsp)
+	mov	%r10, 16(%rsp)
+	mov	$CLOCK_REALTIME_COARSE, %edi
+	lea	24(%rsp), %rsi
+	call_copy FUNCTION_CLOCK_GETTIME
+	mov	(%rsp), %rdi
+	mov	8(%rsp), %rax
+	mov	16(%rsp), %rcx
+	add	24(%rsp), %rax
+	add	32(%rsp), %rcx
+	add	$40, %rsp
+	cmp	$1000000000, %rcx
+	sbb	$-1, %rax
+	test	%rdi, %rdi
+	jnz	1b
+	ret
+4:	jump_copy FUNCTION_TIME
+
+/*
+ * The readback: calls the target's three entry points as the program would and
+ * the unskewed copy around them, leaves the results in the data page, and ends
+ * in the self-restoring stub with munmap(NULL, 0), which fails harmlessly and
+ * gives the tracer its stop. Entered by a tracer with rsp at the top of the
+ * scratch stack; clobbers what a C function may. The stub restores the rest.
+ */
+	.balign	64
+skew_shim_readback:
+	movq	$0, readback + READBACK_STATUS(%rip)
+
+	xor	%edi, %edi
+	lea	readback + READBACK_TRUE_BEFORE(%rip), %rsi
+	call_copy FUNCTION_CLOCK_GETTIME
+	or	%eax, readback + READBACK_STATUS(%rip)
+
+	mov	readback + READBACK_CLOCK(%rip), %edi
+	lea	readback + READBACK_CLOCK_BEFORE(%rip), %rsi
+	call_copy FUNCTION_CLOCK_GETTIME
+	or	%eax, readback + READBACK_STATUS(%rip)
+
+	mov	readback + READBACK_CLOCK(%rip), %edi
+	lea	readback + READBACK_CLOCK_SKEWED(%rip), %rsi
+	call	*readback + READBACK_CLOCK_GETTIME_ENTRY(%rip)
+	or	%eax, readback + READBACK_STATUS(%rip)
+
+	mov	readback + READBACK_CLOCK(%rip), %edi
+	lea	readback + READBACK_CLOCK_AFTER(%rip), %rsi
+	call_copy FUNCTION_CLOCK_GETTIME
+	or	%eax, readback + READBACK_STATUS(%rip)
+
+	lea	readback + READBACK_GETTIMEOFDAY(%rip), %rdi
+	xor	%esi, %esi
+	call	*readback + READBACK_GETTIMEOFDAY_ENTRY(%rip)
+	or	%eax, readback + READBACK_STATUS(%rip)
+
+	xor	%edi, %edi
+	call_copy FUNCTION_TIME
+	mov	%rax, readback + READBACK_TIME_TRUE(%rip)
+
+	xor	%edi, %edi
+	call	*readback + READBACK_TIME_ENTRY(%rip)
+	mov	%rax, readback + READBACK_TIME(%rip)
+
+	xor	%edi, %edi
+	lea	readback + READBACK_TRUE_AFTER(%rip), %rsi
+	call_copy FUNCTION_CLOCK_GETTIME
+	or	%eax, readback + READBACK_STATUS(%rip)
+
+	mov	$SYS_munmap, %eax
+	xor	%edi, %edi
+	xor	%esi, %esi
+	jmp	*readback + READBACK_STUB(%rip)
+skew_shim_end:
+
+	.section .rodata.skew_shim_calls, "a", @progbits
+skew_shim_calls_end:
+
+	.section .note.GNU-stack, "", @progbits

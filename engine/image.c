@@ -1,0 +1,303 @@
+/*
+ * image.c - builds an image, recognises one, and reads and plans changes of
+ * its parameters.
+ *
+ * Promise: pure computation. What is built here is complete before the target
+ * is stopped; what is recognised here has passed every check that its bytes
+ * allow.
+ */
+#include "engine/image.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "asm/x86_64/layout.h"
+#include "engine/error.h"
+
+#define MAGIC            "skewctl"
+#define VERSION          1
+#define NANOSECONDS      INT64_C(1000000000)
+#define FIRST_GENERATION 2
+#define IN_PAGE          ((uint64_t)IMAGE_PAGE - 1)
+
+_Static_assert(sizeof(struct image_header) <= IMAGE_PARAMETERS, "the header must fit");
+_Static_assert(IMAGE_PARAMETERS_SIZE >= PARAMETERS_SLOTS + 2 * PARAMETERS_SLOT_STRIDE,
+               "both slots must fit");
+_Static_assert(IMAGE_READBACK_RESULTS_SIZE == READBACK_SIZE - READBACK_RESULTS,
+               "the results must fit");
+
+struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns)
+{
+    struct image_skew skew = {.clocks = clocks, .seconds = offset_ns / NANOSECONDS};
+    int64_t rest = offset_ns % NANOSECONDS;
+    if (rest < 0) {
+        rest += NANOSECONDS;
+        skew.seconds--;
+    }
+    skew.nanoseconds = (uint64_t)rest;
+    return skew;
+}
+
+int64_t image_skew_offset(const struct image_skew *skew)
+{
+    return skew->seconds * NANOSECONDS + (int64_t)skew->nanoseconds;
+}
+
+size_t image_data_size(void)
+{
+    return IMAGE_SHIM;
+}
+
+/* The copy keeps its offset within the page, and with it the alignment of its functions. */
+static size_t text_offset_in_image(const struct vdso *vdso)
+{
+    return IMAGE_TEXT + (vdso->text_offset & IN_PAGE);
+}
+
+size_t image_size_for(const struct vdso *vdso)
+{
+    return (text_offset_in_image(vdso) + vdso->text_size + IN_PAGE) & ~IN_PAGE;
+}
+
+static uint64_t fnv1a(const void *bytes, size_t size)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static uint64_t header_checksum(const struct image_header *header)
+{
+    return fnv1a(header, offsetof(struct image_header, checksum));
+}
+
+static void slot_fill(uint8_t *slot, uint64_t generation, const struct image_skew *skew)
+{
+    memcpy(slot + SLOT_GENERATION, &generation, sizeof generation);
+    memcpy(slot + SLOT_CLOCKS, &skew->clocks, sizeof skew->clocks);
+    memcpy(slot + SLOT_SECONDS, &skew->seconds, sizeof skew->seconds);
+    memcpy(slot + SLOT_NANOSECONDS, &skew->nanoseconds, sizeof skew->nanoseconds);
+}
+
+static enum skew_code code_build(const struct vdso *vdso, uint64_t vdso_address,
+                                 struct image *image, struct skew_error *error)
+{
+    size_t shim_size;
+    const uint8_t *shim = arch_shim_bytes(&shim_size);
+    if (shim_size > IMAGE_TEXT - IMAGE_SHIM) {
+        return error_set(error, SKEW_FAILED, 0, 0, "build image", "the shim outgrew its page");
+    }
+    memcpy(image->code, shim, shim_size);
+
+    struct arch_text text = {
+        .vdso = vdso->bytes,
+        .vdso_size = vdso->size,
+        .vdso_address = vdso_address,
+        .text_offset = vdso->text_offset,
+        .text_size = vdso->text_size,
+        .text_address = image->address + text_offset_in_image(vdso),
+    };
+    struct arch_relocation relocation;
+    if (!arch_text_relocate(&text, image->code + (text_offset_in_image(vdso) - IMAGE_SHIM),
+                            &relocation)) {
+        return error_set(error, SKEW_REFUSED, 0, 0, "relocate vDSO",
+                         "the kernel's vDSO cannot be copied: %s at offset 0x%zx",
+                         relocation.reason, relocation.where);
+    }
+    uint64_t copies[ARCH_FUNCTION_COUNT];
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        copies[f] = text.text_address + (vdso->functions[f].offset - vdso->text_offset);
+    }
+    if (!arch_shim_link(image->code, image->address + IMAGE_SHIM, copies)) {
+        return error_set(error, SKEW_FAILED, 0, 0, "link shim",
+                         "the shim is too far from the copy");
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code header_build(const struct vdso *vdso, struct image *image,
+                                   struct skew_error *error)
+{
+    struct image_header *header = &image->header;
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        struct image_patch *patch = &header->patches[f];
+        patch->address = header->vdso_address + vdso->functions[f].patch;
+        memcpy(patch->original, vdso->bytes + vdso->functions[f].patch, ARCH_PATCH_SIZE);
+        uint64_t entry = image->address + IMAGE_SHIM + arch_shim_entry((enum arch_function)f);
+        if (!arch_patch_build(patch->address, entry, patch->patched)) {
+            return error_set(error, SKEW_FAILED, 0, 0, "build patch",
+                             "the image is too far from the vDSO");
+        }
+    }
+    header->checksum = header_checksum(header);
+    return SKEW_OK;
+}
+
+enum skew_code image_build(const struct vdso *vdso, uint64_t vdso_address, uint64_t address,
+                           const uint8_t id[IMAGE_ID_SIZE], const struct image_skew *skew,
+                           int64_t created_ns, struct image *image, struct skew_error *error)
+{
+    *image = (struct image){.address = address,
+                            .size = image_size_for(vdso),
+                            .data_size = image_data_size(),
+                            .header = {.magic = MAGIC,
+                                       .version = VERSION,
+                                       .size = sizeof(struct image_header),
+                                       .image_address = address,
+                                       .image_size = image_size_for(vdso),
+                                       .vdso_address = vdso_address,
+                                       .vdso_size = vdso->size,
+                                       .created_ns = created_ns}};
+    memcpy(image->header.id, id, IMAGE_ID_SIZE);
+    image->data = calloc(1, IMAGE_DATA_USED);
+    image->code = calloc(1, image->size - image->data_size);
+    if (image->data == NULL || image->code == NULL) {
+        image_release(image);
+        return error_set(error, SKEW_FAILED, 0, 0, "build image", "out of memory");
+    }
+    enum skew_code code = code_build(vdso, vdso_address, image, error);
+    if (code == SKEW_OK) {
+        code = header_build(vdso, image, error);
+    }
+    if (code != SKEW_OK) {
+        image_release(image);
+        return code;
+    }
+    memcpy(image->data, &image->header, sizeof image->header);
+    slot_fill(image->data + IMAGE_PARAMETERS + PARAMETERS_SLOTS, FIRST_GENERATION, skew);
+    return SKEW_OK;
+}
+
+void image_release(struct image *image)
+{
+    free(image->data);
+    free(image->code);
+    *image = (struct image){0};
+}
+
+bool image_header_valid(const struct image_header *header, const struct vdso *vdso,
+                        uint64_t vdso_address, uint64_t address)
+{
+    if (memcmp(header->magic, MAGIC, sizeof header->magic) != 0 || header->version != VERSION ||
+        header->size != sizeof *header || header->checksum != header_checksum(header) ||
+        header->image_address != address || header->image_size != image_size_for(vdso) ||
+        header->vdso_address != vdso_address || header->vdso_size != vdso->size) {
+        return false;
+    }
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        const struct image_patch *patch = &header->patches[f];
+        if (patch->address != vdso_address + vdso->functions[f].patch ||
+            memcmp(patch->original, vdso->bytes + vdso->functions[f].patch, ARCH_PATCH_SIZE) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t image_address_of_entry(uint64_t target, enum arch_function function)
+{
+    return target - IMAGE_SHIM - arch_shim_entry(function);
+}
+
+size_t image_parameters_offset(void)
+{
+    return IMAGE_PARAMETERS;
+}
+
+static size_t selector_read(const uint8_t *parameters)
+{
+    return parameters[PARAMETERS_SELECTOR];
+}
+
+bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew)
+{
+    size_t selector = selector_read(parameters);
+    if (selector != 0 && selector != PARAMETERS_SLOT_STRIDE) {
+        return false;
+    }
+    const uint8_t *slot = parameters + PARAMETERS_SLOTS + selector;
+    memcpy(&skew->clocks, slot + SLOT_CLOCKS, sizeof skew->clocks);
+    memcpy(&skew->seconds, slot + SLOT_SECONDS, sizeof skew->seconds);
+    memcpy(&skew->nanoseconds, slot + SLOT_NANOSECONDS, sizeof skew->nanoseconds);
+    return skew->nanoseconds < (uint64_t)NANOSECONDS;
+}
+
+static void write_plan(struct image_write *write, size_t offset, const void *bytes, size_t size)
+{
+    write->offset = offset;
+    write->size = size;
+    memcpy(write->bytes, bytes, size);
+}
+
+void image_update_plan(const uint8_t *parameters, const struct image_skew *skew,
+                       struct image_write writes[IMAGE_UPDATE_WRITES])
+{
+    uint8_t selector = selector_read(parameters) == 0 ? PARAMETERS_SLOT_STRIDE : 0;
+    size_t slot = PARAMETERS_SLOTS + selector;
+    uint64_t generation;
+    memcpy(&generation, parameters + slot + SLOT_GENERATION, sizeof generation);
+    /* Odd while it is written; an update that died here left it odd already. */
+    uint64_t writing = generation | 1, written = writing + 1;
+    uint8_t values[PARAMETERS_SLOT_STRIDE];
+    slot_fill(values, written, skew);
+
+    size_t at = IMAGE_PARAMETERS + slot;
+    write_plan(&writes[0], at + SLOT_GENERATION, &writing, sizeof writing);
+    write_plan(&writes[1], at + SLOT_CLOCKS, values + SLOT_CLOCKS,
+               SLOT_NANOSECONDS + sizeof(uint64_t) - SLOT_CLOCKS);
+    write_plan(&writes[2], at + SLOT_GENERATION, &written, sizeof written);
+    write_plan(&writes[3], IMAGE_PARAMETERS + PARAMETERS_SELECTOR, &selector, sizeof selector);
+}
+
+size_t image_readback_offset(void)
+{
+    return IMAGE_READBACK;
+}
+
+size_t image_readback_results_offset(void)
+{
+    return IMAGE_READBACK + READBACK_RESULTS;
+}
+
+_Static_assert(offsetof(struct image_readback_request, clock) == READBACK_CLOCK &&
+                   offsetof(struct image_readback_request, stub) == READBACK_STUB &&
+                   offsetof(struct image_readback_request, entries[ARCH_CLOCK_GETTIME]) ==
+                       READBACK_CLOCK_GETTIME_ENTRY &&
+                   offsetof(struct image_readback_request, entries[ARCH_GETTIMEOFDAY]) ==
+                       READBACK_GETTIMEOFDAY_ENTRY &&
+                   offsetof(struct image_readback_request, entries[ARCH_TIME]) ==
+                       READBACK_TIME_ENTRY,
+               "the request is written as it lies in the image");
+
+static int64_t word_read(const uint8_t *results, size_t offset)
+{
+    int64_t word;
+    memcpy(&word, results + (offset - READBACK_RESULTS), sizeof word);
+    return word;
+}
+
+static int64_t timespec_read(const uint8_t *results, size_t offset)
+{
+    return word_read(results, offset) * NANOSECONDS + word_read(results, offset + 8);
+}
+
+void image_readback_parse(const uint8_t *results, struct image_readback *readback)
+{
+    *readback = (struct image_readback){
+        .true_before_ns = timespec_read(results, READBACK_TRUE_BEFORE),
+        .true_after_ns = timespec_read(results, READBACK_TRUE_AFTER),
+        .clock_before_ns = timespec_read(results, READBACK_CLOCK_BEFORE),
+        .clock_after_ns = timespec_read(results, READBACK_CLOCK_AFTER),
+        .clock_ns = timespec_read(results, READBACK_CLOCK_SKEWED),
+        .clock_nanoseconds = word_read(results, READBACK_CLOCK_SKEWED + 8),
+        .gettimeofday_ns = word_read(results, READBACK_GETTIMEOFDAY) * NANOSECONDS +
+                           word_read(results, READBACK_GETTIMEOFDAY + 8) * 1000,
+        .gettimeofday_microseconds = word_read(results, READBACK_GETTIMEOFDAY + 8),
+        .time_s = word_read(results, READBACK_TIME),
+        .time_true_s = word_read(results, READBACK_TIME_TRUE),
+        .succeeded = word_read(results, READBACK_STATUS) == 0,
+    };
+}

@@ -1,0 +1,172 @@
+/*
+ * remote.c - remote calls through the self-restoring stub.
+ *
+ * One thread T is at an event stop; R are its registers. The steps, and what
+ * happens if skewctl dies right after each:
+ *
+ *   1 save R       the journal has them; the target is untouched.
+ *   2 write stub   one pwrite into zero bytes where no thread's program counter
+ *                  can be. Nobody goes there; recover zeroes it.
+ *   3 SETREGS      T goes on in the stub: makes the call, restores R as the
+ *                  kernel would have resumed it, restart included, and goes on.
+ *                  A mapping it makes is at the address the journal has.
+ *   4 syscall stop same as 3, from wherever T is in the stub.
+ *   5 SETREGS R    T goes on from R. Not followed by CONT from a syscall-exit
+ *                  stop, where restart codes would reach the program: either
+ *                  DETACH, or the death of the tracer, both of which make the
+ *                  kernel look at them.
+ *   6 zero stub    as before.
+ *
+ * If a signal arrives while T runs in the stub or the readback, T reports it
+ * before any handler frame is built. R goes back, the signal is delivered
+ * there, T stops at the handler's first instruction, and the call starts again
+ * from these registers. If skewctl dies in that very window the kernel builds
+ * the frame on top of the stub, which restores R when the handler returns; the
+ * interrupted system call is then restarted where a handler without SA_RESTART
+ * would have made it return EINTR.
+ *
+ * If another thread is anywhere: the stub is private to T, is not reachable
+ * from any code, and calls only mmap, munmap or the vDSO.
+ */
+#include "engine/remote.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+
+#define SIGNAL_RETRIES 1000
+/* The readback makes system calls of its own where the vDSO falls back to them. */
+#define SYSCALL_STOPS_MAX 64
+#define SYSCALL_SIZE      2
+
+static enum skew_code remote_error(const struct remote *remote, int errnum, const char *message,
+                                   struct skew_error *error)
+{
+    return error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, remote->tracee->tid,
+                           errnum, "remote call", message);
+}
+
+static enum skew_code remote_arm(struct remote *remote, struct skew_error *error)
+{
+    if (remote->armed) {
+        return SKEW_OK;
+    }
+    enum skew_code code =
+        remote->save(remote->save_context, remote->tracee->tid, &remote->tracee->registers, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    uint8_t stub[ARCH_STUB_SIZE];
+    size_t length = arch_stub_build(&remote->tracee->registers, stub);
+    if (!memory_write(remote->tracer->memory, remote->stub, stub, length)) {
+        return remote_error(remote, errno, "cannot write into the vDSO's slack", error);
+    }
+    remote->armed = true;
+    return SKEW_OK;
+}
+
+/* Runs T until it stops at the system call of the stub; tracee->signal tells if it did not. */
+static enum skew_code remote_stub_reach(struct remote *remote, arch_registers *registers,
+                                        struct skew_error *error)
+{
+    for (int stops = 0; stops < SYSCALL_STOPS_MAX; stops++) {
+        enum skew_code code = tracee_syscall_step(remote->tracer, remote->tracee, error);
+        if (code != SKEW_OK || remote->tracee->signal != 0) {
+            return code;
+        }
+        code = tracee_registers_get(remote->tracee, registers, error);
+        if (code != SKEW_OK || arch_program_counter(registers) == remote->stub + SYSCALL_SIZE) {
+            return code;
+        }
+    }
+    return remote_error(remote, 0, "the thread did not come to the end of the call", error);
+}
+
+static enum skew_code remote_run(struct remote *remote,
+                                 void (*prepare)(arch_registers *, const void *),
+                                 const void *context, long *result, struct skew_error *error)
+{
+    for (int attempt = 0; attempt < SIGNAL_RETRIES; attempt++) {
+        arch_registers registers;
+        enum skew_code code = remote_arm(remote, error);
+        if (code == SKEW_OK) {
+            registers = remote->tracee->registers;
+            prepare(&registers, context);
+            code = tracee_registers_set(remote->tracee, &registers, error);
+        }
+        if (code == SKEW_OK) {
+            code = remote_stub_reach(remote, &registers, error);
+        }
+        if (code == SKEW_OK && remote->tracee->signal == 0) {
+            /* That was the entry; the exit follows. */
+            code = tracee_syscall_step(remote->tracer, remote->tracee, error);
+        }
+        if (code == SKEW_OK && remote->tracee->signal == 0) {
+            code = tracee_registers_get(remote->tracee, &registers, error);
+            *result = arch_syscall_result(&registers);
+            return code;
+        }
+        if (code != SKEW_OK) {
+            return code;
+        }
+        code = tracee_signal_deliver(remote->tracer, remote->tracee, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+        remote->armed = false;
+    }
+    return remote_error(remote, 0, "signals arrive faster than a call can be made", error);
+}
+
+struct syscall_request {
+    uint64_t stub;
+    long number;
+    const uint64_t *arguments;
+};
+
+static void syscall_prepare(arch_registers *registers, const void *context)
+{
+    const struct syscall_request *request = context;
+    arch_syscall_prepare(registers, request->stub, request->number, request->arguments);
+}
+
+enum skew_code remote_syscall(struct remote *remote, long number, const uint64_t arguments[6],
+                              long *result, struct skew_error *error)
+{
+    struct syscall_request request = {remote->stub, number, arguments};
+    return remote_run(remote, syscall_prepare, &request, result, error);
+}
+
+static void readback_prepare(arch_registers *registers, const void *context)
+{
+    arch_readback_prepare(registers, *(const uint64_t *)context);
+}
+
+enum skew_code remote_readback(struct remote *remote, uint64_t image, struct skew_error *error)
+{
+    long ignored;
+    return remote_run(remote, readback_prepare, &image, &ignored, error);
+}
+
+enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
+{
+    if (!remote->armed) {
+        return SKEW_OK;
+    }
+    if (remote->tracee->state == TRACEE_SYSCALL || remote->tracee->state == TRACEE_STOPPED) {
+        enum skew_code code =
+            tracee_registers_set(remote->tracee, &remote->tracee->registers, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+        remote->tracee->altered = false;
+    }
+    uint8_t zeroes[ARCH_STUB_SIZE] = {0};
+    if (!memory_write(remote->tracer->memory, remote->stub, zeroes, sizeof zeroes)) {
+        return remote_error(remote, errno, "cannot clear the vDSO's slack", error);
+    }
+    remote->armed = false;
+    return SKEW_OK;
+}

@@ -1,0 +1,616 @@
+/*
+ * stop.c - stops threads and lets them go.
+ *
+ * What happens if skewctl dies, or a signal arrives, at each step:
+ *
+ *   SEIZE         changes nothing a thread can see. Death: the kernel detaches.
+ *   INTERRUPT     the thread stops where it next enters or leaves the kernel;
+ *                 it runs no user instruction before that. Death before or at
+ *                 the stop: it is detached and goes on from its own registers;
+ *                 the kernel restarts an interrupted system call itself.
+ *   the wait      waitid with WNOWAIT leaves the stop unconsumed. waitpid would
+ *                 clear the task's exit code, and a tracer that died then would
+ *                 take the signal of a signal-delivery stop with it.
+ *   a signal      reported first, as a signal-delivery stop: it is passed on at
+ *                 once with CONT, and the pending interrupt then stops the
+ *                 thread at the first instruction of its handler. Masks are
+ *                 never touched. Death before CONT: the kernel delivers it.
+ *   group stop    a thread of a stopped process reports its group stop; after
+ *                 DETACH it is stopped as before. SIGSTOP and SIGCONT are never
+ *                 sent.
+ *   SETREGS       puts back the registers read at the stop, in which at most the
+ *                 EINTR that the stop caused was turned into the kernel's restart
+ *                 code (asm/arch.h). Death before: EINTR is seen once.
+ *   DETACH        Death before: the same happens by itself.
+ *
+ * A new thread is attached at birth (PTRACE_O_TRACECLONE), so threads that
+ * create threads cannot run away from the scan. PTRACE_O_EXITKILL is never set.
+ *
+ * Waiting is polling: a stop takes microseconds, waitid has no time limit, and
+ * a library may not claim SIGCHLD or a timer signal. It spins, then yields so
+ * that tracees on this CPU get their turn, then sleeps, until the deadline.
+ */
+#include "engine/stop.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/scope.h"
+
+#define MILLISECOND INT64_C(1000000)
+/* Everything together, on a machine however loaded. */
+#define OPERATION_LIMIT (20000 * MILLISECOND)
+/* No thread takes longer to stop unless it cannot: a vfork parent, a frozen cgroup. */
+#define STOP_LIMIT (2000 * MILLISECOND)
+#define SPIN_TIME  (INT64_C(50) * 1000)
+#define YIELD_TIME (2 * MILLISECOND)
+#define SLEEP_TIME (INT64_C(100) * 1000)
+
+#define SPARE_TRACEES   256
+#define SYSCALL_SIGNAL  (SIGTRAP | 0x80)
+#define SEIZE_OPTIONS   (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
+#define STOP_EVENT(si)  ((si)->si_status >> 8)
+#define STOP_SIGNAL(si) ((si)->si_status & 0xff)
+
+_Static_assert((SEIZE_OPTIONS & PTRACE_O_EXITKILL) == 0, "the target must outlive its tracer");
+
+int64_t monotonic_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static enum skew_code tracer_error(const struct tracer *tracer, pid_t tid, int errnum,
+                                   const char *operation, const char *message,
+                                   struct skew_error *error)
+{
+    return error_set_plain(error, error_code_for(errnum), tracer->target->pid, tid, errnum,
+                           operation, message);
+}
+
+static enum skew_code tracee_lost(const struct tracer *tracer, struct tracee *tracee,
+                                  struct skew_error *error)
+{
+    tracee->state = TRACEE_GONE;
+    return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, tracee->tid, 0, "stop",
+                           "the thread exited, or exec replaced the program, while it was held");
+}
+
+static bool thread_exited(const struct tracer *tracer, pid_t tid)
+{
+    char path[32];
+    char text[1024];
+    struct proc_stat stat;
+    snprintf(path, sizeof path, "%d/stat", (int)tid);
+    return proc_file_read(tracer->tasks, path, text, sizeof text) <= 0 ||
+           !proc_stat_parse(text, &stat) || stat.state == 'Z' || stat.state == 'X';
+}
+
+/* Scans list threads in the order of an earlier scan, so `hint` mostly hits. */
+static struct tracee *tracee_find(struct tracer *tracer, pid_t tid, size_t hint)
+{
+    if (tid > tracer->highest) {
+        return NULL;
+    }
+    if (hint < tracer->count && tracer->tracees[hint].tid == tid &&
+        tracer->tracees[hint].state != TRACEE_GONE) {
+        return &tracer->tracees[hint];
+    }
+    for (size_t i = 0; i < tracer->count; i++) {
+        if (tracer->tracees[i].tid == tid && tracer->tracees[i].state != TRACEE_GONE) {
+            return &tracer->tracees[i];
+        }
+    }
+    return NULL;
+}
+
+static struct tracee *tracee_add(struct tracer *tracer, pid_t tid)
+{
+    if (tracer->count == tracer->capacity) {
+        return NULL;
+    }
+    struct tracee *tracee = &tracer->tracees[tracer->count++];
+    *tracee = (struct tracee){.tid = tid, .state = TRACEE_SEIZED};
+    if (tid > tracer->highest) {
+        tracer->highest = tid;
+    }
+    return tracee;
+}
+
+struct tracee *tracer_seize(struct tracer *tracer, pid_t tid, struct skew_error *error)
+{
+    struct tracee *known = tracee_find(tracer, tid, 0);
+    if (known != NULL) {
+        return known;
+    }
+    if (tracer->count == tracer->capacity) {
+        error_set_plain(error, SKEW_FAILED, tracer->target->pid, tid, 0, "seize",
+                        "threads appear faster than they can be stopped");
+        return NULL;
+    }
+    if (ptrace(PTRACE_SEIZE, tid, NULL, SEIZE_OPTIONS) < 0) {
+        int errnum = errno;
+        if (errnum == ESRCH || thread_exited(tracer, tid)) {
+            error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, tid, ESRCH, "seize",
+                            "the thread is gone");
+        } else {
+            tracer_error(tracer, tid, errnum, "seize", "cannot attach to the thread", error);
+        }
+        return NULL;
+    }
+    return tracee_add(tracer, tid);
+}
+
+enum skew_code tracer_memory_open(struct tracer *tracer, const struct tracee *tracee,
+                                  struct skew_error *error)
+{
+    descriptor_close(&tracer->memory);
+    tracer->memory = memory_open(tracer->target->directory, tracee->tid, true);
+    if (tracer->memory < 0) {
+        return tracer_error(tracer, tracee->tid, errno, "open memory", "cannot open its memory",
+                            error);
+    }
+    return SKEW_OK;
+}
+
+/* One look, without waiting, at what the thread reports: 1 something, 0 nothing, -1 gone. */
+static int tracee_peek(pid_t tid, siginfo_t *info)
+{
+    *info = (siginfo_t){0};
+    int result = waitid(P_PID, (id_t)tid, info,
+                        WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD);
+    if (result < 0) {
+        return errno == EINTR ? 0 : -1;
+    }
+    return info->si_pid == 0 ? 0 : 1;
+}
+
+/*
+ * Waits until the thread reports a stop. An exit is consumed, so that the real
+ * parent learns of it (ptrace(2), "Death under ptrace").
+ */
+static enum skew_code tracee_wait(struct tracer *tracer, struct tracee *tracee, siginfo_t *info,
+                                  struct skew_error *error)
+{
+    int64_t began = monotonic_now();
+    for (;;) {
+        int seen = tracee_peek(tracee->tid, info);
+        if (seen < 0) {
+            return tracee_lost(tracer, tracee, error);
+        }
+        if (seen > 0) {
+            if (info->si_code == CLD_TRAPPED || info->si_code == CLD_STOPPED) {
+                return SKEW_OK;
+            }
+            siginfo_t exit;
+            waitid(P_PID, (id_t)tracee->tid, &exit, WEXITED | WNOHANG | __WALL | __WNOTHREAD);
+            return tracee_lost(tracer, tracee, error);
+        }
+        int64_t now = monotonic_now();
+        if (now - began > STOP_LIMIT || now > tracer->deadline_ns) {
+            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, tracee->tid, 0, "stop",
+                                   "a thread does not stop; it was let go and nothing was changed");
+        }
+        if (now - began < SPIN_TIME) {
+            __builtin_ia32_pause();
+        } else if (now - began < YIELD_TIME) {
+            sched_yield();
+        } else {
+            nanosleep(&(struct timespec){.tv_nsec = SLEEP_TIME}, NULL);
+        }
+    }
+}
+
+static enum skew_code tracee_resume(const struct tracer *tracer, struct tracee *tracee, int request,
+                                    int signal, struct skew_error *error)
+{
+    if (ptrace((enum __ptrace_request)request, tracee->tid, NULL, (void *)(intptr_t)signal) < 0) {
+        if (errno == ESRCH) {
+            return tracee_lost(tracer, tracee, error);
+        }
+        return tracer_error(tracer, tracee->tid, errno, "resume", "cannot let the thread run",
+                            error);
+    }
+    tracee->state = TRACEE_SEIZED;
+    return SKEW_OK;
+}
+
+/* A thread born while its creator was attached is attached too; take note of it. */
+static enum skew_code clone_adopt(struct tracer *tracer, const struct tracee *creator,
+                                  struct skew_error *error)
+{
+    unsigned long tid;
+    if (ptrace(PTRACE_GETEVENTMSG, creator->tid, NULL, &tid) < 0 ||
+        tracee_find(tracer, (pid_t)tid, 0) != NULL) {
+        return SKEW_OK;
+    }
+    struct tracee *born = tracee_add(tracer, (pid_t)tid);
+    if (born == NULL) {
+        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, (pid_t)tid, 0, "seize",
+                               "threads appear faster than they can be stopped");
+    }
+    born->interrupted = true; /* it begins life in an event stop */
+    born->held_since_ns = monotonic_now();
+    return SKEW_OK;
+}
+
+static enum skew_code tracee_stopped(struct tracer *tracer, struct tracee *tracee,
+                                     struct skew_error *error)
+{
+    tracee->state = TRACEE_STOPPED;
+    tracee->interrupted = false;
+    enum skew_code code = tracee_registers_get(tracee, &tracee->registers, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    enum arch_interruption interruption = arch_interruption_cure(&tracee->registers);
+    tracee->altered = interruption == ARCH_INTERRUPTION_CURED;
+    if (interruption == ARCH_INTERRUPTION_EXPOSED && !tracee->exposed) {
+        tracee->exposed = true;
+        tracer->exposed++;
+    }
+    return SKEW_OK;
+}
+
+/* Waits for the event stop that an interrupt brings about, passing on what comes before. */
+static enum skew_code event_stop_await(struct tracer *tracer, struct tracee *tracee,
+                                       struct skew_error *error)
+{
+    for (;;) {
+        siginfo_t info;
+        enum skew_code code = tracee_wait(tracer, tracee, &info, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+        int signal = 0;
+        switch (STOP_EVENT(&info)) {
+        case PTRACE_EVENT_STOP:
+            return tracee_stopped(tracer, tracee, error);
+        case PTRACE_EVENT_EXEC:
+            return tracee_lost(tracer, tracee, error);
+        case PTRACE_EVENT_CLONE:
+            code = clone_adopt(tracer, tracee, error);
+            break;
+        case 0:
+            signal = STOP_SIGNAL(&info) == SYSCALL_SIGNAL ? 0 : STOP_SIGNAL(&info);
+            break;
+        default:
+            break;
+        }
+        if (code == SKEW_OK) {
+            code = tracee_resume(tracer, tracee, PTRACE_CONT, signal, error);
+        }
+        if (code != SKEW_OK) {
+            return code;
+        }
+    }
+}
+
+static enum skew_code tracee_interrupt(const struct tracer *tracer, struct tracee *tracee,
+                                       struct skew_error *error)
+{
+    if (tracee->interrupted || tracee->state != TRACEE_SEIZED) {
+        return SKEW_OK;
+    }
+    if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
+        if (errno == ESRCH) {
+            return tracee_lost(tracer, tracee, error);
+        }
+        return tracer_error(tracer, tracee->tid, errno, "interrupt", "cannot stop the thread",
+                            error);
+    }
+    tracee->interrupted = true;
+    tracee->held_since_ns = monotonic_now();
+    return SKEW_OK;
+}
+
+enum skew_code tracer_stop(struct tracer *tracer, struct tracee *tracee, struct skew_error *error)
+{
+    enum skew_code code = tracee_interrupt(tracer, tracee, error);
+    if (code == SKEW_OK && tracee->state == TRACEE_SEIZED) {
+        code = event_stop_await(tracer, tracee, error);
+    }
+    return code;
+}
+
+/* Undoes what was done to the registers of a stopped thread, if anything was. */
+static enum skew_code registers_put_back(struct tracee *tracee, struct skew_error *error)
+{
+    if (!tracee->altered) {
+        return SKEW_OK;
+    }
+    enum skew_code code = tracee_registers_set(tracee, &tracee->registers, error);
+    tracee->altered = code != SKEW_OK;
+    return code;
+}
+
+enum skew_code tracer_continue(struct tracer *tracer, struct tracee *tracee,
+                               struct skew_error *error)
+{
+    enum skew_code code = registers_put_back(tracee, error);
+    if (code == SKEW_OK) {
+        code = tracee_resume(tracer, tracee, PTRACE_CONT, 0, error);
+    }
+    return code;
+}
+
+/* The kernel's own record: opendir would allocate in the stop window. */
+struct directory_entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
+
+/* Attaches to all threads of one scan; *news counts those not known before. */
+static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct skew_error *error)
+{
+    *news = 0;
+    size_t hint = 0;
+    if (lseek(tracer->tasks, 0, SEEK_SET) < 0) {
+        return tracer_error(tracer, 0, errno, "list threads", "cannot list the threads", error);
+    }
+    for (;;) {
+        char buffer[8192] __attribute__((aligned(8)));
+        long length = syscall(SYS_getdents64, tracer->tasks, buffer, sizeof buffer);
+        if (length < 0) {
+            return tracer_error(tracer, 0, errno, "list threads", "cannot list the threads", error);
+        }
+        if (length == 0) {
+            return SKEW_OK;
+        }
+        for (long at = 0; at < length;) {
+            const struct directory_entry *entry = (const void *)(buffer + at);
+            at += entry->length;
+            pid_t tid = (pid_t)strtol(entry->name, NULL, 10);
+            if (tid <= 0 || tracee_find(tracer, tid, hint++) != NULL) {
+                continue;
+            }
+            if (tracer_seize(tracer, tid, error) != NULL) {
+                (*news)++;
+            } else if (error->code != SKEW_NOT_FOUND) {
+                return error->code;
+            }
+        }
+    }
+}
+
+enum skew_code tracer_seize_all(struct tracer *tracer, struct skew_error *error)
+{
+    size_t news;
+    return threads_scan(tracer, &news, error);
+}
+
+/* A thread that exits while others are being stopped is no failure. */
+static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        enum skew_code code = tracee_interrupt(tracer, &tracer->tracees[i], error);
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+    }
+    /* tracees born meanwhile are appended, so the count grows under the loop. */
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        enum skew_code code =
+            tracee->state == TRACEE_SEIZED ? event_stop_await(tracer, tracee, error) : SKEW_OK;
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+    }
+    return SKEW_OK;
+}
+
+static bool any_alive(const struct tracer *tracer)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        if (tracer->tracees[i].state != TRACEE_GONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
+{
+    for (;;) {
+        size_t news;
+        enum skew_code code = known_stop(tracer, error);
+        if (code == SKEW_OK) {
+            code = threads_scan(tracer, &news, error);
+        }
+        if (code != SKEW_OK) {
+            return code;
+        }
+        if (news == 0) {
+            break;
+        }
+        if (monotonic_now() > tracer->deadline_ns) {
+            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "stop",
+                                   "threads appear faster than they can be stopped");
+        }
+    }
+    if (!any_alive(tracer)) {
+        return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "stop",
+                               "the process exited");
+    }
+    return SKEW_OK;
+}
+
+enum skew_code tracee_registers_get(const struct tracee *tracee, arch_registers *registers,
+                                    struct skew_error *error)
+{
+    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, registers) < 0) {
+        return error_set_plain(error, error_code_for(errno), tracee->tid, tracee->tid, errno,
+                               "read registers", "cannot read the registers of a thread");
+    }
+    return SKEW_OK;
+}
+
+enum skew_code tracee_registers_set(struct tracee *tracee, const arch_registers *registers,
+                                    struct skew_error *error)
+{
+    tracee->altered = true;
+    if (ptrace(PTRACE_SETREGS, tracee->tid, NULL, registers) < 0) {
+        return error_set_plain(error, error_code_for(errno), tracee->tid, tracee->tid, errno,
+                               "set registers", "cannot set the registers of a thread");
+    }
+    return SKEW_OK;
+}
+
+enum skew_code tracee_syscall_step(struct tracer *tracer, struct tracee *tracee,
+                                   struct skew_error *error)
+{
+    for (;;) {
+        enum skew_code code = tracee_resume(tracer, tracee, PTRACE_SYSCALL, 0, error);
+        siginfo_t info;
+        if (code == SKEW_OK) {
+            code = tracee_wait(tracer, tracee, &info, error);
+        }
+        if (code != SKEW_OK) {
+            return code;
+        }
+        switch (STOP_EVENT(&info)) {
+        case 0:
+            if (STOP_SIGNAL(&info) == SYSCALL_SIGNAL) {
+                tracee->state = TRACEE_SYSCALL;
+            } else {
+                tracee->state = TRACEE_STOPPED;
+                tracee->signal = STOP_SIGNAL(&info);
+            }
+            return SKEW_OK;
+        case PTRACE_EVENT_EXEC:
+            return tracee_lost(tracer, tracee, error);
+        default:
+            /* An event stop that was still due, as after a group stop: go on. */
+            break;
+        }
+    }
+}
+
+enum skew_code tracee_signal_deliver(struct tracer *tracer, struct tracee *tracee,
+                                     struct skew_error *error)
+{
+    enum skew_code code = registers_put_back(tracee, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
+        return tracee_lost(tracer, tracee, error);
+    }
+    tracee->interrupted = true;
+    int signal = tracee->signal;
+    tracee->signal = 0;
+    code = tracee_resume(tracer, tracee, PTRACE_CONT, signal, error);
+    if (code == SKEW_OK) {
+        code = event_stop_await(tracer, tracee, error);
+    }
+    return code;
+}
+
+void tracer_release(struct tracer *tracer, struct tracee *tracee)
+{
+    struct skew_error ignored;
+    bool stopped = tracee->state == TRACEE_STOPPED || tracee->state == TRACEE_SYSCALL;
+    if (!stopped || registers_put_back(tracee, &ignored) != SKEW_OK ||
+        ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(intptr_t)tracee->signal) < 0) {
+        /* Running, or dead: the end of the tracer thread detaches it. */
+        return;
+    }
+    tracee->state = TRACEE_GONE;
+    int64_t held = monotonic_now() - tracee->held_since_ns;
+    if (held > tracer->pause_ns) {
+        tracer->pause_ns = held;
+    }
+}
+
+void tracer_release_others(struct tracer *tracer, const struct tracee *kept)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        if (&tracer->tracees[i] != kept) {
+            tracer_release(tracer, &tracer->tracees[i]);
+        }
+    }
+}
+
+struct tracer_thread {
+    struct tracer tracer;
+    tracer_function *function;
+    void *context;
+    struct skew_error *error;
+    enum skew_code code;
+};
+
+static void *tracer_thread_main(void *argument)
+{
+    struct tracer_thread *thread = argument;
+    thread->code = thread->function(&thread->tracer, thread->context, thread->error);
+    tracer_release_others(&thread->tracer, NULL);
+    return NULL;
+}
+
+/* The tracer thread takes no signals: whoever runs the engine decides about those. */
+static int tracer_thread_create(pthread_t *handle, struct tracer_thread *thread)
+{
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    int errnum = pthread_create(handle, NULL, tracer_thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    return errnum;
+}
+
+enum skew_code tracer_run(const struct target *target, tracer_function *function, void *context,
+                          int64_t *pause_ns, unsigned *exposed, struct skew_error *error)
+{
+    struct tracer_thread thread = {
+        .tracer = {.target = target,
+                   .capacity = (size_t)target->threads * 2 + SPARE_TRACEES,
+                   .memory = -1,
+                   .deadline_ns = monotonic_now() + OPERATION_LIMIT},
+        .function = function,
+        .context = context,
+        .error = error,
+    };
+    scoped_descriptor tasks = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (tasks < 0) {
+        return error_set(error, error_code_for(errno), target->pid, errno, "list threads",
+                         "cannot list the threads");
+    }
+    thread.tracer.tasks = tasks;
+    scoped_memory struct tracee *tracees = malloc(thread.tracer.capacity * sizeof *tracees);
+    if (tracees == NULL) {
+        return error_set(error, SKEW_FAILED, target->pid, 0, "stop", "out of memory");
+    }
+    /* Touched now, so that no page of it is missing in the stop window. */
+    memset(tracees, 0, thread.tracer.capacity * sizeof *tracees);
+    thread.tracer.tracees = tracees;
+
+    pthread_t handle;
+    int errnum = tracer_thread_create(&handle, &thread);
+    if (errnum != 0) {
+        return error_set(error, SKEW_FAILED, target->pid, errnum, "stop",
+                         "cannot start the tracer thread");
+    }
+    pthread_join(handle, NULL);
+    descriptor_close(&thread.tracer.memory);
+    *pause_ns = thread.tracer.pause_ns;
+    *exposed = thread.tracer.exposed;
+    return thread.code;
+}

@@ -1,0 +1,111 @@
+/*
+ * stop.h - attaching to threads, stopping them and letting them go: the only
+ * user of ptrace(2) and waitid(2).
+ */
+#ifndef SKEWCTL_ENGINE_STOP_H
+#define SKEWCTL_ENGINE_STOP_H
+
+#include "asm/arch.h"
+#include "engine/target.h"
+
+enum tracee_state {
+    TRACEE_SEIZED,  /* attached and running */
+    TRACEE_STOPPED, /* at an event stop: registers may be read and set at will */
+    TRACEE_SYSCALL, /* at a syscall stop inside a stub */
+    TRACEE_GONE,    /* exited, or let go */
+};
+
+struct tracee {
+    pid_t tid;
+    enum tracee_state state;
+    bool interrupted; /* an interrupt is on its way */
+    bool exposed;     /* a wait with a time limit may have been cut short */
+    bool altered;     /* the thread's registers are not, or not yet, `registers` */
+    int signal;       /* taken at a signal-delivery stop and still to be delivered */
+    int64_t held_since_ns;
+    arch_registers registers; /* at the event stop, cured; what is put back at the end */
+};
+
+/*
+ * The tracer of one operation. Lives on a thread of its own, whose end
+ * detaches whatever is still attached: PTRACE_DETACH cannot let go of a thread
+ * that never stopped, such as a vfork(2) parent.
+ */
+struct tracer {
+    const struct target *target;
+    struct tracee *tracees;
+    size_t count;
+    size_t capacity;
+    pid_t highest;       /* of the tids known: a higher one is new */
+    int tasks;           /* /proc/PID/task */
+    int memory;          /* /proc/TID/mem of the first tracee; -1 until tracer_memory_open */
+    int64_t deadline_ns; /* CLOCK_MONOTONIC: by then everything must have been let go */
+    int64_t pause_ns;    /* the longest time a thread was held so far */
+    unsigned exposed;    /* threads for which `exposed` was set */
+};
+
+typedef enum skew_code tracer_function(struct tracer *tracer, void *context,
+                                       struct skew_error *error);
+
+/*
+ * Runs `function` on a tracer thread and returns what it returns. Everything
+ * it needs must be allocated before; all threads are let go when it returns.
+ */
+enum skew_code tracer_run(const struct target *target, tracer_function *function, void *context,
+                          int64_t *pause_ns, unsigned *exposed, struct skew_error *error);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+int64_t monotonic_now(void);
+
+/*
+ * Attaches to one thread without stopping it. Returns NULL with the error set;
+ * SKEW_NOT_FOUND where the thread is gone.
+ */
+struct tracee *tracer_seize(struct tracer *tracer, pid_t tid, struct skew_error *error);
+/* Opens the target's memory through a seized thread. */
+enum skew_code tracer_memory_open(struct tracer *tracer, const struct tracee *tracee,
+                                  struct skew_error *error);
+/*
+ * Brings a seized thread to an event stop. Signals met on the way are
+ * delivered. Reads and cures its registers.
+ */
+enum skew_code tracer_stop(struct tracer *tracer, struct tracee *tracee, struct skew_error *error);
+/*
+ * Attaches to and stops every thread of the target. Returns SKEW_OK only after
+ * a scan of /proc/PID/task that was made when all known threads were stopped
+ * found no other.
+ */
+enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error);
+/* Attaches to every thread that is there now, stopping none. */
+enum skew_code tracer_seize_all(struct tracer *tracer, struct skew_error *error);
+/* Lets a stopped thread run, still attached. */
+enum skew_code tracer_continue(struct tracer *tracer, struct tracee *tracee,
+                               struct skew_error *error);
+
+/* Sets registers of a stopped thread, without changing tracee->registers. */
+enum skew_code tracee_registers_set(struct tracee *tracee, const arch_registers *registers,
+                                    struct skew_error *error);
+enum skew_code tracee_registers_get(const struct tracee *tracee, arch_registers *registers,
+                                    struct skew_error *error);
+
+/*
+ * Lets a stopped thread run to its next syscall-entry or syscall-exit stop. If
+ * a signal comes first, returns with tracee->signal set and the thread in
+ * front of its delivery.
+ */
+enum skew_code tracee_syscall_step(struct tracer *tracer, struct tracee *tracee,
+                                   struct skew_error *error);
+/*
+ * For a thread with tracee->signal set: puts tracee->registers back, delivers
+ * the signal and stops the thread again where its handler begins. Reads and
+ * cures the new registers.
+ */
+enum skew_code tracee_signal_deliver(struct tracer *tracer, struct tracee *tracee,
+                                     struct skew_error *error);
+
+/* Puts tracee->registers in place and lets the thread go for good. */
+void tracer_release(struct tracer *tracer, struct tracee *tracee);
+/* Lets every thread go but one, which may be NULL. */
+void tracer_release_others(struct tracer *tracer, const struct tracee *kept);
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * target.c - identity of a process, and what /proc tells of it.
+ *
+ * Promise: nothing here stops, signals or writes to the process.
+ * All paths are opened relative to one descriptor of /proc/PID, so all answers
+ * are about the same process even if its number is used again meanwhile.
+ */
+#include "engine/target.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/error.h"
+#include "engine/scope.h"
+
+/* PF_KTHREAD of include/linux/sched.h, shown in field 9 of /proc/PID/stat. */
+#define PROCESS_FLAG_KERNEL_THREAD 0x00200000
+
+ssize_t proc_file_read(int directory, const char *name, char *buffer, size_t size)
+{
+    int file = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return -1;
+    }
+    size_t length = 0;
+    while (length < size - 1) {
+        ssize_t got = read(file, buffer + length, size - 1 - length);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            int errnum = errno;
+            close(file);
+            errno = errnum;
+            return -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        length += (size_t)got;
+    }
+    close(file);
+    buffer[length] = '\0';
+    return (ssize_t)length;
+}
+
+bool status_field_parse(const char *status, const char *field, int base, uint64_t *value)
+{
+    size_t length = strlen(field);
+    for (const char *line = status; line != NULL && *line != '\0';) {
+        if (strncmp(line, field, length) == 0 && line[length] == ':') {
+            const char *number = line + length + 1;
+            char *end;
+            errno = 0;
+            unsigned long long parsed = strtoull(number, &end, base);
+            if (end == number || errno != 0) {
+                return false;
+            }
+            *value = parsed;
+            return true;
+        }
+        line = strchr(line, '\n');
+        if (line != NULL) {
+            line++;
+        }
+    }
+    return false;
+}
+
+bool proc_stat_parse(const char *text, struct proc_stat *stat)
+{
+    /* The command is in parentheses and may itself hold ") ": the last one ends it. */
+    const char *end = strrchr(text, ')');
+    if (end == NULL || end[1] != ' ') {
+        return false;
+    }
+    unsigned flags;
+    unsigned long long start_time;
+    char state;
+    if (sscanf(end + 2,
+               "%c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &state, &flags, &start_time) != 3) {
+        return false;
+    }
+    *stat = (struct proc_stat){.state = state, .flags = flags, .start_time = start_time};
+    return true;
+}
+
+static void command_sanitize(char *command)
+{
+    command[strcspn(command, "\n")] = '\0';
+    for (char *c = command; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+}
+
+void process_command_read(pid_t pid, char *command, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    if (proc_file_read(AT_FDCWD, path, command, size) <= 0) {
+        snprintf(command, size, "?");
+        return;
+    }
+    command_sanitize(command);
+}
+
+enum skew_code target_world_read(char boot_id[40], uint64_t *pid_namespace,
+                                 struct skew_error *error)
+{
+    if (proc_file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_id, 40) <= 0) {
+        return error_set(error, SKEW_FAILED, 0, errno, "read boot id",
+                         "cannot read /proc/sys/kernel/random/boot_id");
+    }
+    boot_id[strcspn(boot_id, "\n")] = '\0';
+    struct stat status;
+    if (stat("/proc/self/ns/pid", &status) < 0) {
+        return error_set(error, SKEW_FAILED, 0, errno, "read pid namespace",
+                         "cannot read /proc/self/ns/pid");
+    }
+    *pid_namespace = status.st_ino;
+    return SKEW_OK;
+}
+
+static bool thread_stat_read(int directory, const char *tid, struct proc_stat *stat)
+{
+    char path[64];
+    char text[1024];
+    snprintf(path, sizeof path, "task/%s/stat", tid);
+    return proc_file_read(directory, path, text, sizeof text) > 0 && proc_stat_parse(text, stat);
+}
+
+/* Counts the threads and finds one that has not exited, the leader if possible. */
+static enum skew_code threads_look(struct target *target, struct skew_error *error)
+{
+    int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *tasks = list < 0 ? NULL : fdopendir(list);
+    if (tasks == NULL) {
+        int errnum = errno;
+        if (list >= 0) {
+            close(list);
+        }
+        return error_set(error, error_code_for(errnum), target->pid, errnum, "list threads",
+                         "cannot list the threads");
+    }
+    target->live_tid = 0;
+    target->threads = 0;
+    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+        struct proc_stat stat;
+        if (entry->d_name[0] == '.' || !thread_stat_read(target->directory, entry->d_name, &stat) ||
+            stat.state == 'Z' || stat.state == 'X') {
+            continue;
+        }
+        target->threads++;
+        if (target->live_tid == 0) {
+            target->live_tid = (pid_t)atoi(entry->d_name);
+            target->state = stat.state;
+        }
+    }
+    closedir(tasks);
+    if (target->live_tid == 0) {
+        return error_set(error, SKEW_NOT_FOUND, target->pid, 0, "list threads",
+                         "the process has exited and waits to be reaped");
+    }
+    return SKEW_OK;
+}
+
+static void executable_look(struct target *target)
+{
+    int file = openat(target->directory, "exe", O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return;
+    }
+    struct stat status;
+    unsigned char ident[EI_NIDENT];
+    if (fstat(file, &status) == 0 && pread(file, ident, sizeof ident, 0) == sizeof ident) {
+        target->executable_known = true;
+        target->executable_64bit = ident[EI_CLASS] == ELFCLASS64;
+        target->executable_device = status.st_dev;
+        target->executable_inode = status.st_ino;
+    }
+    close(file);
+}
+
+static enum skew_code target_look(struct target *target, struct skew_error *error)
+{
+    char text[4096];
+    struct proc_stat stat;
+    if (proc_file_read(target->directory, "stat", text, sizeof text) < 0 ||
+        !proc_stat_parse(text, &stat)) {
+        return error_set(error, error_code_for(errno), target->pid, errno, "read stat",
+                         "cannot read /proc/%d/stat", (int)target->pid);
+    }
+    target->start_time = stat.start_time;
+    target->kernel_thread = (stat.flags & PROCESS_FLAG_KERNEL_THREAD) != 0;
+    if (proc_file_read(target->directory, "comm", target->command, sizeof target->command) < 0) {
+        snprintf(target->command, sizeof target->command, "?");
+    }
+    command_sanitize(target->command);
+
+    if (proc_file_read(target->directory, "status", text, sizeof text) < 0) {
+        return error_set(error, error_code_for(errno), target->pid, errno, "read status",
+                         "cannot read /proc/%d/status", (int)target->pid);
+    }
+    uint64_t value;
+    target->tracer = status_field_parse(text, "TracerPid", 10, &value) ? (pid_t)value : 0;
+    target->seccomp = status_field_parse(text, "Seccomp", 10, &value) ? (unsigned)value : 0;
+    target->capabilities = status_field_parse(text, "CapEff", 16, &value) ? value : 0;
+    executable_look(target);
+    return SKEW_OK;
+}
+
+enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
+{
+    *target = (struct target){.pid = pid, .directory = -1, .pidfd = -1};
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    target->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (target->directory < 0) {
+        enum skew_code code =
+            error_set(error, error_code_for(errno), pid, errno == ENOENT ? 0 : errno,
+                      "open process", errno == ENOENT ? "no such process" : "cannot open %s", path);
+        return code;
+    }
+    target->pidfd = pidfd_open(pid, 0);
+    if (target->pidfd < 0 && errno == EINVAL) {
+        target_close(target);
+        error_set(error, SKEW_REFUSED, pid, 0, "open process", "this is a thread, not a process");
+        error_advise(error, "give the number of its process (Tgid in /proc/%d/status)", (int)pid);
+        return SKEW_REFUSED;
+    }
+    enum skew_code code = target_world_read(target->boot_id, &target->pid_namespace, error);
+    if (code == SKEW_OK) {
+        code = target_look(target, error);
+    }
+    if (code == SKEW_OK) {
+        code = threads_look(target, error);
+    }
+    if (code != SKEW_OK) {
+        target_close(target);
+    }
+    return code;
+}
+
+void target_close(struct target *target)
+{
+    descriptor_close(&target->directory);
+    descriptor_close(&target->pidfd);
+}
+
+struct journal_key target_key(const struct target *target)
+{
+    struct journal_key key = {.pid_namespace = target->pid_namespace,
+                              .pid = target->pid,
+                              .start_time = target->start_time};
+    memcpy(key.boot_id, target->boot_id, sizeof key.boot_id);
+    return key;
+}
+
+bool target_alive(const struct target *target)
+{
+    char text[1024];
+    struct proc_stat stat;
+    char path[64];
+    snprintf(path, sizeof path, "task/%d/stat", (int)target->live_tid);
+    return proc_file_read(target->directory, path, text, sizeof text) > 0 &&
+           proc_stat_parse(text, &stat) && stat.state != 'Z' && stat.state != 'X';
+}
+
+int target_file_open(const struct target *target, const char *name, int flags)
+{
+    char path[64];
+    snprintf(path, sizeof path, "task/%d/%s", (int)target->live_tid, name);
+    return openat(target->directory, path, flags | O_CLOEXEC);
+}
