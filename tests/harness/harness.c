@@ -1,4 +1,4 @@
-/* See harness.h. Processes, runs and memory of one test. */
+/* See harness.h. */
 #include "harness.h"
 
 #include <errno.h>
@@ -17,8 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARGUMENTS_MAX 512
-
 /* Everything a test holds, as one list of things to undo. */
 struct keep {
     struct keep *next;
@@ -27,7 +25,7 @@ struct keep {
 };
 
 static struct keep *kept;
-static const char *journal;
+static const char *home;
 
 static void keep(int kind, void *thing)
 {
@@ -38,7 +36,7 @@ static void keep(int kind, void *thing)
     kept = entry;
 }
 
-static void *keep_memory(size_t size)
+void *harness_memory(size_t size)
 {
     void *memory = calloc(1, size);
     keep(KEEP_MEMORY, memory);
@@ -70,12 +68,11 @@ static void release_everything(void)
         free(entry->thing);
         free(entry);
     }
-    journal = NULL;
+    home = NULL;
 }
 
 struct keep *harness_mark(void)
 {
-    skewctl_journal();
     return kept;
 }
 
@@ -160,6 +157,13 @@ char *harness_format(const char *format, ...)
     return text;
 }
 
+const char *harness_home(void)
+{
+    if (!home)
+        home = harness_directory(geteuid());
+    return home;
+}
+
 const char *harness_directory(uid_t owner)
 {
     char *path = strdup("/tmp/skewctl-test-XXXXXX");
@@ -235,7 +239,7 @@ static void become_program(const char *const argv[], const struct start *start, 
 static struct child *spawn(const char *const argv[], const struct start *start, int input,
                            int output, int errors)
 {
-    struct child *child = keep_memory(sizeof *child);
+    struct child *child = harness_memory(sizeof *child);
     kept->kind = KEEP_CHILD;
     child->ended = true;
     pid_t parent = getpid();
@@ -376,7 +380,7 @@ static void stream_read(struct stream *stream)
 {
     if (stream->capacity - stream->length < 4096) {
         stream->capacity = stream->capacity * 2 + 16384;
-        char *larger = keep_memory(stream->capacity);
+        char *larger = harness_memory(stream->capacity);
         if (stream->length)
             memcpy(larger, stream->text, stream->length);
         stream->text = larger;
@@ -423,90 +427,4 @@ struct run program_run(const char *const argv[], const struct start *start, int 
                         .elapsed_ns = harness_monotonic_ns() - began,
                         .out = out.text ? out.text : "",
                         .err = err.text ? err.text : ""};
-}
-
-const char *skewctl_path(void)
-{
-    const char *path = getenv("SKEWCTL");
-    return path && *path ? path : TESTS_SKEWCTL;
-}
-
-const char *skewctl_journal(void)
-{
-    if (!journal)
-        journal = harness_format("%s/journal.db", harness_directory(geteuid()));
-    return journal;
-}
-
-/* NULL-terminated: skewctl, first, the rest, --journal FILE. */
-static const char *const *collect(const char *file, const char *first, va_list rest)
-{
-    const char **argv = keep_memory((ARGUMENTS_MAX + 4) * sizeof *argv);
-    size_t count = 0;
-    argv[count++] = skewctl_path();
-    for (const char *argument = first; argument; argument = va_arg(rest, const char *)) {
-        if (count == ARGUMENTS_MAX)
-            fail_msg("too many arguments");
-        argv[count++] = argument;
-    }
-    argv[count++] = "--journal";
-    argv[count] = file;
-    return argv;
-}
-
-const char *const *skewctl_arguments(const char *argument, ...)
-{
-    va_list rest;
-    va_start(rest, argument);
-    const char *const *argv = collect(skewctl_journal(), argument, rest);
-    va_end(rest);
-    return argv;
-}
-
-struct run skewctl_run(const char *argument, ...)
-{
-    va_list rest;
-    va_start(rest, argument);
-    const char *const *argv = collect(skewctl_journal(), argument, rest);
-    va_end(rest);
-    return program_run(argv, NULL, HARNESS_DEADLINE_MS);
-}
-
-struct run skewctl_run_as(uid_t user, const char *argument, ...)
-{
-    va_list rest;
-    va_start(rest, argument);
-    const char *file = harness_format("%s/journal.db", harness_directory(user));
-    const char *const *argv = collect(file, argument, rest);
-    va_end(rest);
-    return program_run(argv, &(struct start){.user = user}, HARNESS_DEADLINE_MS);
-}
-
-void run_expect(const struct run *run, int code)
-{
-    if (run->code != code)
-        fail_msg("exit code %d (signal %d) where %d was due\nstdout: %s\nstderr: %s", run->code,
-                 run->signal, code, run->out, run->err);
-}
-
-void run_expect_error(const struct run *run, int code)
-{
-    run_expect(run, code);
-    const char *newline = strchr(run->err, '\n');
-    if (!newline || newline == run->err || newline[1] || *run->out)
-        fail_msg("not one line on stderr and nothing on stdout\nstdout: %s\nstderr: %s", run->out,
-                 run->err);
-}
-
-const char *json_query(const char *json, const char *filter)
-{
-    const char *path = harness_format("%s/query.json", harness_directory(geteuid()));
-    FILE *file = fopen(path, "we");
-    if (!file || fputs(json, file) < 0 || fclose(file) != 0)
-        fail_msg("%s: %s", path, strerror(errno));
-    struct run run = program_run((const char *const[]){"jq", "-r", filter, path, NULL}, NULL,
-                                 HARNESS_DEADLINE_MS);
-    if (run.code != 0)
-        fail_msg("jq '%s' failed: %s on\n%s", filter, run.err, json);
-    return harness_format("%.*s", (int)strcspn(run.out, "\n"), run.out);
 }

@@ -1,7 +1,8 @@
 /*
  * harness.h - what all tests share: processes that are always cleaned up,
- * conversations with a deadline, the skewctl command run with a journal of the
- * test's own, and what can be seen of a process from outside.
+ * conversations and runs with a deadline, and memory that lives as long as the
+ * test. See also command.h (running skewctl), victim.h (target programs) and
+ * observe.h (what can be seen of a process).
  *
  * Any failure in here fails the running cmocka test; in a program without
  * cmocka tests it ends the program. Either way every process started here is
@@ -47,7 +48,8 @@ int64_t harness_monotonic_ns(void);
 int64_t harness_realtime_ns(void);
 void harness_sleep_ms(int milliseconds);
 
-/* sprintf into memory of the harness. */
+/* Zeroed memory, and sprintf into memory, of the harness. */
+void *harness_memory(size_t size);
 char *harness_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
@@ -57,7 +59,9 @@ char *harness_format(const char *format, ...) __attribute__((format(printf, 1, 2
 struct keep *harness_mark(void);
 void harness_release(struct keep *mark);
 
-/* A folder of mode 0700 of this test alone, owned by that user, removed in the teardown. */
+/* The folder of this test, the same at each call within it. */
+const char *harness_home(void);
+/* Another folder of mode 0700 of this test alone, owned by that user, removed in the teardown. */
 const char *harness_directory(uid_t owner);
 
 /* The whole of a file, terminated; NULL where it cannot be read. */
@@ -113,23 +117,5 @@ struct run {
 
 /* Runs a program with an empty stdin; fails when the deadline passes. */
 struct run program_run(const char *const argv[], const struct start *start, int deadline);
-
-/*
- * The skewctl under test: $SKEWCTL, else the one of this build. The arguments
- * end with NULL; "--journal FILE" of this test is appended.
- */
-const char *skewctl_path(void);
-const char *skewctl_journal(void);
-/* argv for execv(3): the path, the arguments, the journal, NULL. */
-const char *const *skewctl_arguments(const char *argument, ...) __attribute__((sentinel));
-struct run skewctl_run(const char *argument, ...) __attribute__((sentinel));
-/* The same as another user, whose journal is in a folder of that user. */
-struct run skewctl_run_as(uid_t user, const char *argument, ...) __attribute__((sentinel));
-/* The run came to that code; otherwise the test fails and shows what was said. */
-void run_expect(const struct run *run, int code);
-/* As run_expect, and there is nothing on stdout and exactly one line on stderr. */
-void run_expect_error(const struct run *run, int code);
-/* The result of a jq filter on JSON text, raw, without the last newline; fails on bad JSON. */
-const char *json_query(const char *json, const char *filter);
 
 #endif

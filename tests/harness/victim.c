@@ -76,6 +76,20 @@ struct skew_range clock_reader_measure(struct child *reader, const char *entry)
     return range;
 }
 
+void clock_reader_expect(struct child *reader, const char *entry, int64_t offset_ns)
+{
+    /* How finely the entries can be told on a machine under load. */
+    int64_t width = strcmp(entry, "time") == 0 ? INT64_C(2000000000) : INT64_C(100000000);
+    skew_range_expect(clock_reader_measure(reader, entry), offset_ns, width);
+}
+
+void clock_reader_expect_all(struct child *reader, int64_t offset_ns)
+{
+    clock_reader_expect(reader, "clock_gettime 0", offset_ns);
+    clock_reader_expect(reader, "gettimeofday", offset_ns);
+    clock_reader_expect(reader, "time", offset_ns);
+}
+
 struct skew_range ticker_measure(struct child *ticker)
 {
     struct skew_range range = {INT64_MIN, INT64_MAX};

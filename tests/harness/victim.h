@@ -13,8 +13,8 @@
  *     signals        real-time signals and timers, counted
  *     parked         a thread held in a handler that interrupted a clock read
  *     pointers       NULL and bad pointers, unknown and dynamic clocks
- *     no_vdso        has unmapped its vDSO
- *     program_32     a 32-bit program
+ *     idle [no-vdso]  waits; may have unmapped its vDSO, may exec itself; also as
+ *                    program_32, built for 32 bits
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
  *                    "now" answers the time in nanoseconds since 1970
  */
@@ -52,6 +52,11 @@ struct skew_range {
  * Entry is "clock_gettime ID" with a clockid_t, "gettimeofday" or "time".
  */
 struct skew_range clock_reader_measure(struct child *reader, const char *entry);
+
+/* Fails unless an entry (as above) is off by that much. */
+void clock_reader_expect(struct child *reader, const char *entry, int64_t offset_ns);
+/* The same for all three: clock_gettime(CLOCK_REALTIME), gettimeofday and time. */
+void clock_reader_expect_all(struct child *reader, int64_t offset_ns);
 
 /* Any program that answers "now": measured against the test's own clock. */
 struct skew_range ticker_measure(struct child *ticker);
