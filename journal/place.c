@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,7 @@ static enum journal_code check_owner(const char *what, const char *path, const s
                                  (unsigned)status->st_uid, (unsigned)geteuid());
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return journal_error_set(error, JOURNAL_NOT_PERMITTED, 0, OPERATION,
-                                 "Run chmod go-w on it, or choose another with --journal.",
+                                 "Use a file in a folder of your own, that no other may write.",
                                  "%s %s may be written by others (mode %04o)", what, path,
                                  (unsigned)(status->st_mode & 07777));
     /* Said of root too, who would get past the mode: whoever set it meant it. */
@@ -238,6 +239,10 @@ enum journal_code journal_place_prepare(const char *requested, char **path,
         code = make_folders(&choice, error);
     if (code != JOURNAL_OK)
         return code;
+
+    if (strlen(chosen) >= PATH_MAX)
+        return journal_error_set(error, JOURNAL_REFUSED, ENAMETOOLONG, OPERATION, ADVICE_OTHER,
+                                 "the path of the journal is longer than %d bytes", PATH_MAX - 1);
 
     const char *slash = strrchr(chosen, '/');
     const char *name = slash != NULL ? slash + 1 : chosen;

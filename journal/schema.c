@@ -8,7 +8,9 @@
  */
 #include "journal/schema.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "journal/error.h"
 #include "journal/statement.h"
@@ -125,25 +127,29 @@ static enum journal_code judge_header(struct journal *journal, bool *empty,
                                       struct journal_error *error)
 {
     sqlite3_file *file = NULL;
-    sqlite3_int64 size = 0;
-    unsigned char header[HEADER_SIZE];
+    unsigned char header[HEADER_SIZE] = {0};
+    struct stat status;
+
+    /* Not xFileSize: it takes a file of one byte for an empty one. */
+    if (stat(journal->path, &status) != 0) {
+        const int errnum = errno;
+        return journal_error_set(error, journal_code_of_errno(errnum), errnum, OPERATION, "",
+                                 "the journal %s: %s", journal->path, strerror(errnum));
+    }
+    *empty = status.st_size == 0;
+    if (*empty)
+        return JOURNAL_OK;
 
     /* Through SQLite's own descriptor: place.c says why not through one of ours. */
     int result = sqlite3_file_control(journal->database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-    if (result == SQLITE_OK)
-        result = file->pMethods->xFileSize(file, &size);
-    *empty = size == 0;
-    if (result == SQLITE_OK && size >= HEADER_SIZE)
+    if (result == SQLITE_OK && status.st_size >= HEADER_SIZE)
         result = file->pMethods->xRead(file, header, sizeof(header), 0);
     if (result != SQLITE_OK)
         return journal_error_sqlite(error, NULL, result, journal->path, OPERATION);
-    if (*empty)
-        return JOURNAL_OK;
-    if (size < HEADER_SIZE || memcmp(header, header_magic, sizeof(header_magic)) != 0)
-        return journal_error_set(error, JOURNAL_REFUSED, 0, OPERATION,
-                                 "Move it out of the way, or choose another with --journal.",
-                                 "%s is not a journal of skewctl: it is no SQLite database",
-                                 journal->path);
+    if (status.st_size < HEADER_SIZE || memcmp(header, header_magic, sizeof(header_magic)) != 0)
+        return journal_error_set(
+            error, JOURNAL_REFUSED, 0, OPERATION, "Choose another with --journal.",
+            "%s is not a journal of skewctl: it is no SQLite database", journal->path);
     return judge(journal, big_endian(header + HEADER_APPLICATION_ID),
                  big_endian(header + HEADER_USER_VERSION), error);
 }

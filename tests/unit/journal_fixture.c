@@ -1,10 +1,12 @@
 /* journal_fixture.c - see journal_fixture.h. */
 #include "tests/unit/journal_fixture.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int journal_fixture_set_up_folder(void **state)
@@ -159,4 +161,58 @@ void journal_assert_error(const struct journal_error *error, enum journal_code c
         fail_msg("\"%s\" does not say \"%s\"", error->message, fragment);
     assert_null(strchr(error->message, '\n'));
     assert_true(strlen(error->advice) < sizeof(error->advice) - 1);
+}
+
+void journal_assert_refused(struct journal_fixture *fixture, const char *path,
+                            enum journal_code expected, const char *fragment)
+{
+    struct journal *journal = NULL;
+    const enum journal_code code = journal_open(path, &journal, &fixture->error);
+    journal_assert_error(&fixture->error, code, expected, fragment);
+    assert_null(journal);
+    assert_true(fixture->error.advice[0] != '\0');
+}
+
+void journal_write_file(const char *path, const void *content, size_t size)
+{
+    const int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(descriptor >= 0);
+    assert_int_equal(write(descriptor, content, size), size);
+    close(descriptor);
+}
+
+size_t journal_read_file(const char *path, void *content, size_t capacity)
+{
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(descriptor >= 0);
+    const ssize_t size = read(descriptor, content, capacity);
+    assert_true(size >= 0);
+    close(descriptor);
+    return (size_t)size;
+}
+
+void journal_assert_refused_unchanged(struct journal_fixture *fixture, enum journal_code expected,
+                                      const char *fragment)
+{
+    static unsigned char before[1 << 20], after[1 << 20];
+    struct stat status_before, status_after;
+    const size_t size = journal_read_file(fixture->path, before, sizeof(before));
+    assert_int_equal(lstat(fixture->path, &status_before), 0);
+    journal_assert_refused(fixture, fixture->path, expected, fragment);
+    assert_int_equal(lstat(fixture->path, &status_after), 0);
+    assert_int_equal(journal_read_file(fixture->path, after, sizeof(after)), size);
+    assert_memory_equal(before, after, size);
+    assert_int_equal(status_before.st_mtim.tv_sec, status_after.st_mtim.tv_sec);
+    assert_int_equal(status_before.st_mtim.tv_nsec, status_after.st_mtim.tv_nsec);
+    assert_int_equal(status_before.st_mode, status_after.st_mode);
+    assert_int_equal(status_before.st_ino, status_after.st_ino);
+}
+
+void journal_fixture_leave(struct journal_fixture *fixture)
+{
+    journal_fixture_reopen(fixture);
+    journal_fixture_plan(fixture, 1, JOURNAL_ACTIVE);
+    journal_close(fixture->journal);
+    fixture->journal = NULL;
+    journal_fixture_doctor(fixture, "PRAGMA wal_checkpoint(TRUNCATE)");
 }

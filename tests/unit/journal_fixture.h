@@ -46,4 +46,17 @@ int64_t journal_fixture_count(const struct journal_fixture *fixture, const char 
 void journal_assert_error(const struct journal_error *error, enum journal_code code,
                           enum journal_code expected, const char *fragment);
 
+/* Leaves a closed journal with one injection, all of it in the main file. */
+void journal_fixture_leave(struct journal_fixture *fixture);
+
+/* Opening is refused, with advice. */
+void journal_assert_refused(struct journal_fixture *fixture, const char *path,
+                            enum journal_code expected, const char *fragment);
+/* The fixture's file is refused, and neither its bytes nor its times nor its mode change. */
+void journal_assert_refused_unchanged(struct journal_fixture *fixture, enum journal_code expected,
+                                      const char *fragment);
+
+void journal_write_file(const char *path, const void *content, size_t size);
+size_t journal_read_file(const char *path, void *content, size_t capacity);
+
 #endif
