@@ -6,6 +6,7 @@
 #include "tests/unit/journal_fixture.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
