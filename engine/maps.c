@@ -16,6 +16,7 @@
 
 #define PAGE               UINT64_C(0x1000)
 #define ADDRESS_SPACE_LOW  UINT64_C(0x100000000) /* the low 4 GiB belong to 32-bit tricks */
+#define GROWTH             UINT64_C(0x40000000)  /* left to a stack or heap to grow into */
 #define ADDRESS_SPACE_HIGH UINT64_C(0x7ffffffff000)
 
 static bool mapping_parse(const char *line, struct mapping *mapping)
@@ -205,9 +206,13 @@ uint64_t maps_gap_find(const struct maps *maps, uint64_t near_start, uint64_t ne
         if (gap_end > ADDRESS_SPACE_HIGH) {
             gap_end = ADDRESS_SPACE_HIGH;
         }
-        bool grows_into = (above != NULL && strcmp(above->name, "[stack]") == 0) ||
-                          (below != NULL && strcmp(below->name, "[heap]") == 0);
-        if (grows_into || gap_end < gap_start || gap_end - gap_start < size + 2 * PAGE) {
+        if (above != NULL && strcmp(above->name, "[stack]") == 0) {
+            gap_end -= GROWTH;
+        }
+        if (below != NULL && strcmp(below->name, "[heap]") == 0) {
+            gap_start += GROWTH;
+        }
+        if (gap_end < gap_start || gap_end - gap_start < size + 2 * PAGE) {
             continue;
         }
         /* Next to the vDSO's side of the gap, so that the rest of the gap stays whole. */

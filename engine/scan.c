@@ -129,8 +129,7 @@ enum scan_result scan_tracee(struct scanner *scanner, const struct tracee *trace
         address_inside(scanner, arch_resume_address(registers))) {
         return SCAN_INSIDE;
     }
-    struct stacks stacks = {.pointers = {arch_stack_pointer(registers)},
-                            .count = 1};
+    struct stacks stacks = {.pointers = {arch_stack_pointer(registers)}, .count = 1};
     bool complete = true;
     for (size_t i = 0; i < stacks.count; i++) {
         uint64_t start = stacks.pointers[i] & ~UINT64_C(7);

@@ -96,10 +96,10 @@ struct skew_report {
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */
     int64_t changed_ns;
-    bool updated;        /* inject found the process injected and changed the skew in place */
-    bool dry_run;        /* nothing was done: this is what would be */
-    unsigned threads;    /* threads of the target when it was looked at */
-    int64_t pause_ns;    /* longest time for which any thread was held; 0 if none was */
+    bool updated;         /* inject found the process injected and changed the skew in place */
+    bool dry_run;         /* nothing was done: this is what would be */
+    unsigned threads;     /* threads of the target when it was looked at */
+    int64_t pause_ns;     /* longest time for which any thread was held; 0 if none was */
     unsigned interrupted; /* finite waits that may have seen EINTR because of the stop */
     struct skew_measurement clock_gettime;
     struct skew_measurement gettimeofday;

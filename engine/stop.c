@@ -74,6 +74,13 @@ int64_t monotonic_now(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+void child_reap(pid_t child)
+{
+    siginfo_t exit;
+    while (waitid(P_PID, (id_t)child, &exit, WEXITED) < 0 && errno == EINTR) {
+    }
+}
+
 static enum skew_code tracer_error(const struct tracer *tracer, pid_t tid, int errnum,
                                    const char *operation, const char *message,
                                    struct skew_error *error)

@@ -54,6 +54,9 @@ typedef enum skew_code tracer_function(struct tracer *tracer, void *context,
 enum skew_code tracer_run(const struct target *target, tracer_function *function, void *context,
                           int64_t *pause_ns, unsigned *exposed, struct skew_error *error);
 
+/* Waits for a child of the caller that has been killed. */
+void child_reap(pid_t child);
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t monotonic_now(void);
 

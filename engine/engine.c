@@ -1,0 +1,224 @@
+/*
+ * engine.c - the public operations: finds the process and its row, finishes
+ * what was interrupted, and hands over to inject.c, update.c or recover.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/clock.h"
+#include "engine/error.h"
+#include "engine/private.h"
+
+enum skew_code skew_engine_open(const struct skew_engine_options *options,
+                                struct skew_engine **engine, struct skew_error *error)
+{
+    struct skew_engine *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) {
+        return error_set(error, SKEW_FAILED, 0, 0, "open engine", "out of memory");
+    }
+    enum skew_code code = vdso_own(&opened->vdso, error);
+    if (code == SKEW_OK) {
+        struct journal_error journal_error = {0};
+        if (journal_open(options != NULL ? options->journal_path : NULL, &opened->journal,
+                         &journal_error) != JOURNAL_OK) {
+            code = error_from_journal(error, 0, &journal_error);
+        }
+    }
+    if (code != SKEW_OK) {
+        skew_engine_close(opened);
+        return code;
+    }
+    *engine = opened;
+    return SKEW_OK;
+}
+
+void skew_engine_close(struct skew_engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    if (engine->journal != NULL) {
+        journal_close(engine->journal);
+    }
+    vdso_release(&engine->vdso);
+    free(engine);
+}
+
+/* The live row of a process; row->id stays 0 where there is none. */
+static enum skew_code row_find(struct skew_engine *engine, const struct target *target,
+                               struct journal_injection *row, struct skew_error *error)
+{
+    struct journal_key key = target_key(target);
+    struct journal_error journal_error = {0};
+    *row = (struct journal_injection){0};
+    switch (journal_find_live(engine->journal, &key, row, &journal_error)) {
+    case JOURNAL_OK:
+        return SKEW_OK;
+    case JOURNAL_NOT_FOUND:
+        row->id = 0;
+        return SKEW_OK;
+    case JOURNAL_CONFLICT:
+    case JOURNAL_ILLEGAL:
+    case JOURNAL_NOT_PERMITTED:
+    case JOURNAL_REFUSED:
+    case JOURNAL_BUSY:
+    case JOURNAL_FAILED:
+        break;
+    }
+    return error_from_journal(error, target->pid, &journal_error);
+}
+
+static enum skew_code look_with_row(struct skew_engine *engine, pid_t pid, struct look *look,
+                                    struct journal_injection *row, struct skew_report *report,
+                                    struct skew_error *error)
+{
+    *report = (struct skew_report){.pid = pid};
+    struct target target;
+    enum skew_code code = target_open(pid, &target, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    memcpy(report->command, target.command, sizeof report->command);
+    report->threads = target.threads;
+    code = row_find(engine, &target, row, error);
+    target_close(&target);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    return look_open(&engine->vdso, pid, row->image_address, look, error);
+}
+
+/* An injection that is whole and whose row, if any, does not say otherwise. */
+static bool injected_whole(const struct look *look, const struct journal_injection *row)
+{
+    return look->situation == SITUATION_INJECTED &&
+           (row->id == 0 || row->phase == JOURNAL_ACTIVE || row->phase == JOURNAL_UPDATING ||
+            row->phase == JOURNAL_INJECTING || row->phase == JOURNAL_PLANNED);
+}
+
+enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
+                           const struct skew_request *request, struct skew_report *report,
+                           struct skew_error *error)
+{
+    struct skew_request wanted = *request;
+    struct look look;
+    struct journal_injection row;
+    if (wanted.clocks == 0) {
+        wanted.clocks = skew_clocks_default();
+    }
+    *report = (struct skew_report){.pid = pid};
+    enum skew_code code = clock_range_check(wanted.clocks, wanted.offset_ns, error);
+    if (code == SKEW_OK) {
+        code = look_with_row(engine, pid, &look, &row, report, error);
+    }
+    if (code != SKEW_OK) {
+        error->pid = pid;
+        return code;
+    }
+    code = look_touchable(&look, error);
+    if (code == SKEW_OK) {
+        code = look_skewable(&look, wanted.force, error);
+    }
+    bool leftovers = row.id != 0 || look.situation == SITUATION_PARTIAL;
+    if (code == SKEW_OK && leftovers && !injected_whole(&look, &row) && !wanted.dry_run) {
+        struct skew_report finished;
+        code = recover_look(engine, &look, &row, &finished, error);
+        look_close(&look);
+        if (code == SKEW_OK) {
+            code = look_with_row(engine, pid, &look, &row, report, error);
+        }
+        if (code != SKEW_OK) {
+            return code;
+        }
+    }
+    if (code == SKEW_OK && injected_whole(&look, &row)) {
+        code = update_in_place(engine, &look, &row, &wanted, report, error);
+    } else if (code == SKEW_OK) {
+        code = inject_fresh(engine, &look, &wanted, report, error);
+    }
+    look_close(&look);
+    return code;
+}
+
+/* A process that is no more takes its injection along: the rows are told. */
+static enum skew_code rows_of_gone(struct skew_engine *engine, pid_t pid,
+                                   struct skew_report *report, struct skew_error *error)
+{
+    struct journal_injection *rows;
+    size_t count;
+    struct journal_error journal_error = {0};
+    char boot_id[40];
+    uint64_t pid_namespace;
+    enum skew_code code = target_world_read(boot_id, &pid_namespace, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if (journal_list(engine->journal, false, &rows, &count, &journal_error) != JOURNAL_OK) {
+        return error_from_journal(error, pid, &journal_error);
+    }
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].key.pid == pid && rows[i].key.pid_namespace == pid_namespace) {
+            journal_advance(engine->journal, rows[i].id, JOURNAL_GONE, "exited", &journal_error);
+            report_from_row(&rows[i], report);
+            report->state = SKEW_STATE_GONE;
+            found = true;
+        }
+    }
+    free(rows);
+    return found ? SKEW_OK : error->code;
+}
+
+enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
+                            struct skew_error *error)
+{
+    struct look look;
+    struct journal_injection row;
+    enum skew_code code = look_with_row(engine, pid, &look, &row, report, error);
+    if (code == SKEW_NOT_FOUND) {
+        return rows_of_gone(engine, pid, report, error);
+    }
+    if (code != SKEW_OK) {
+        error->pid = pid;
+        return code;
+    }
+    if (row.id == 0 && look.situation == SITUATION_CLEAN) {
+        code = error_set(error, SKEW_NOT_FOUND, pid, 0, "recover", "it is not injected");
+        error_advise(error, "skewctl list shows what is");
+    } else {
+        code = recover_look(engine, &look, &row, report, error);
+    }
+    look_close(&look);
+    return code;
+}
+
+enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,
+                               struct skew_error *error)
+{
+    *report = (struct skew_report){.id = id};
+    struct journal_injection row;
+    struct journal_error journal_error = {0};
+    if (journal_get(engine->journal, id, &row, &journal_error) != JOURNAL_OK) {
+        return error_from_journal(error, 0, &journal_error);
+    }
+    report_from_row(&row, report);
+    if (!journal_phase_live(row.phase)) {
+        error_set(error, SKEW_NOT_FOUND, row.key.pid, 0, "recover",
+                  "injection %lld has ended already", (long long)id);
+        error_advise(error, "skewctl list --all shows how");
+        return SKEW_NOT_FOUND;
+    }
+    enum row_life life = row_life_look(&row, error);
+    if (life == ROW_ELSEWHERE) {
+        return SKEW_REFUSED;
+    }
+    if (life == ROW_GONE) {
+        if (journal_advance(engine->journal, id, JOURNAL_GONE, "exited", &journal_error) !=
+            JOURNAL_OK) {
+            return error_from_journal(error, row.key.pid, &journal_error);
+        }
+        report->state = SKEW_STATE_GONE;
+        return SKEW_OK;
+    }
+    return skew_recover(engine, row.key.pid, report, error);
+}

@@ -1,0 +1,403 @@
+/*
+ * inject.c - skews a process that has no image yet.
+ *
+ * The order, and what a death of skewctl leaves behind right after each step.
+ * "Recovers" means that recover.c, given the process, brings it back.
+ *
+ *   1 row PLANNED        nothing.
+ *   2 thread T stopped   nothing: it goes on (stop.c).
+ *   3 registers saved,   a stub in the slack that nobody enters, or that T runs
+ *     stub written       through by itself (remote.c). Recovers.
+ *   4 data mapped        an untouched anonymous mapping at the row's address.
+ *                        Recovers: recognised by address, size and emptiness.
+ *   5 header written     a mapping with our header. Recovers.
+ *   6 code mapped,       an image that nobody enters. Recovers.
+ *     written, compared
+ *   7 all stopped        as 6; nobody is inside the bytes to be patched, and
+ *                        nobody will return into them (settle.c, scan.c).
+ *   8 each entry patched some entries lead into a whole image, the others are
+ *                        as before: both work, though they may disagree by the
+ *                        skew. One write each, five bytes within a page, while
+ *                        no thread runs. Recovers.
+ *   9 others let go      T alone is held, for the readback. Recovers.
+ *  10 T let go, row      done.
+ *     ACTIVE
+ *
+ * If a thread is anywhere: before 8 nobody can reach the image; in 8 nobody
+ * runs; a thread at an entry's first byte takes the jump.
+ * If a signal arrives: only T runs anything of ours; see remote.c.
+ * Steps 7 to 9 allocate nothing, print nothing and do not use SQLite. SQLite
+ * is used in 3, when one thread is held, under a lock taken before the stop.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "engine/clock.h"
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/private.h"
+#include "engine/remote.h"
+#include "engine/scan.h"
+#include "engine/scope.h"
+
+#define CALLER_ROUNDS 1000
+
+struct injection {
+    const struct vdso *vdso;
+    const struct look *look;
+    const struct image *image;
+    pid_t tid;
+    struct save_context save;
+    struct verification verification;
+    uint8_t *scan_buffer;
+    bool touched; /* the target may hold something of ours */
+};
+
+static enum skew_code vdso_recheck(const struct injection *injection, const struct tracer *tracer,
+                                   struct skew_error *error)
+{
+    uint8_t live[VDSO_SIZE_MAX];
+    if (!memory_read(tracer->memory, injection->look->vdso_address, live, injection->vdso->size) ||
+        memcmp(live, injection->vdso->bytes, injection->vdso->size) != 0) {
+        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
+                               "the program was replaced or changed while it was looked at; "
+                               "nothing was changed, try again");
+    }
+    return SKEW_OK;
+}
+
+/*
+ * Ranges in which no thread may be when the entries change: behind the first
+ * byte of each patch. At the first byte a thread simply takes the jump.
+ */
+static void patch_ranges(const struct image_header *header, struct scanner *scanner)
+{
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        scanner->ranges[scanner->range_count++] = (struct scan_range){
+            header->patches[f].address + 1, header->patches[f].address + ARCH_PATCH_SIZE};
+    }
+}
+
+/* T's own place must be outside too, and T cannot run on once it makes remote calls. */
+static enum skew_code caller_stop(struct scanner *scanner, struct tracee *tracee,
+                                  struct skew_error *error)
+{
+    enum skew_code code = tracer_stop(scanner->tracer, tracee, error);
+    for (int round = 0; code == SKEW_OK && scan_tracee(scanner, tracee) == SCAN_INSIDE; round++) {
+        if (round == CALLER_ROUNDS) {
+            return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, tracee->tid, 0,
+                                   "stop", "a thread does not leave the bytes to be changed");
+        }
+        code = tracer_continue(scanner->tracer, tracee, error);
+        if (code == SKEW_OK) {
+            nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+            code = tracer_stop(scanner->tracer, tracee, error);
+        }
+    }
+    if (code == SKEW_OK && !arch_is_native(&tracee->registers)) {
+        code = error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, tracee->tid, 0,
+                               "stop", "a thread of it runs 32-bit code; nothing was changed");
+    }
+    return code;
+}
+
+static enum skew_code mapping_make(struct remote *remote, uint64_t address, size_t size,
+                                   int protection, struct skew_error *error)
+{
+    const uint64_t arguments[6] = {address,
+                                   size,
+                                   (uint64_t)protection,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                                       MAP_FIXED_NOREPLACE,
+                                   (uint64_t)-1,
+                                   0};
+    long result;
+    enum skew_code code = remote_syscall(remote, SYS_mmap, arguments, &result, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if ((uint64_t)result == address) {
+        return SKEW_OK;
+    }
+    pid_t pid = remote->tracer->target->pid;
+    if (result < 0 && result > -4096) {
+        return error_set_plain(error, SKEW_FAILED, pid, remote->tracee->tid, (int)-result,
+                               "remote mmap", "the target may not map the memory needed");
+    }
+    /* Kernels before 4.17 take the address as a hint. */
+    const uint64_t undo[6] = {(uint64_t)result, size};
+    code = remote_syscall(remote, SYS_munmap, undo, &result, error);
+    return code != SKEW_OK ? code
+                           : error_set_plain(error, SKEW_FAILED, pid, remote->tracee->tid, EEXIST,
+                                             "remote mmap",
+                                             "the address chosen was taken meanwhile; try again");
+}
+
+static enum skew_code image_place(const struct injection *injection, struct remote *remote,
+                                  struct skew_error *error)
+{
+    const struct image *image = injection->image;
+    int memory = remote->tracer->memory;
+    size_t code_size = image->size - image->data_size;
+    enum skew_code code =
+        mapping_make(remote, image->address, image->data_size, PROT_READ | PROT_WRITE, error);
+    if (code == SKEW_OK && !memory_write(memory, image->address, image->data, IMAGE_DATA_USED)) {
+        code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
+                               "write image", "cannot write the image");
+    }
+    if (code == SKEW_OK) {
+        code = mapping_make(remote, image->address + image->data_size, code_size,
+                            PROT_READ | PROT_EXEC, error);
+    }
+    if (code == SKEW_OK &&
+        !memory_write(memory, image->address + image->data_size, image->code, code_size)) {
+        code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
+                               "write image", "cannot write the image");
+    }
+    return code;
+}
+
+/* All or none, as long as skewctl lives: what was patched before a failure is put back. */
+static enum skew_code entries_patch(const struct injection *injection, const struct tracer *tracer,
+                                    struct skew_error *error)
+{
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        const struct image_patch *patch = &injection->image->header.patches[f];
+        if (memory_write(tracer->memory, patch->address, patch->patched, ARCH_PATCH_SIZE)) {
+            continue;
+        }
+        int errnum = errno;
+        for (; f >= 0; f--) {
+            patch = &injection->image->header.patches[f];
+            memory_write(tracer->memory, patch->address, patch->original, ARCH_PATCH_SIZE);
+        }
+        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errnum, "patch",
+                               "cannot write into the vDSO");
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code skew_under_stop(struct injection *injection, struct scanner *scanner,
+                                      struct remote *remote, struct skew_error *error)
+{
+    enum skew_code code = image_place(injection, remote, error);
+    if (code == SKEW_OK) {
+        code = settle_outside(scanner, error);
+    }
+    if (code == SKEW_OK) {
+        code = entries_patch(injection, remote->tracer, error);
+    }
+    tracer_release_others(remote->tracer, remote->tracee);
+    if (code == SKEW_OK) {
+        code = verification_run(&injection->verification, remote, &injection->image->header,
+                                injection->vdso, error);
+    }
+    return code;
+}
+
+static enum skew_code injection_run(struct tracer *tracer, void *context, struct skew_error *error)
+{
+    struct injection *injection = context;
+    struct scanner scanner = {
+        .tracer = tracer, .maps = &injection->look->maps, .buffer = injection->scan_buffer};
+    patch_ranges(&injection->image->header, &scanner);
+
+    struct tracee *tracee = tracer_seize(tracer, injection->tid, error);
+    if (tracee == NULL) {
+        return error->code;
+    }
+    enum skew_code code = tracer_memory_open(tracer, tracee, error);
+    if (code == SKEW_OK) {
+        code = caller_stop(&scanner, tracee, error);
+    }
+    if (code == SKEW_OK) {
+        code = vdso_recheck(injection, tracer, error);
+    }
+    if (code != SKEW_OK) {
+        return code;
+    }
+    struct remote remote = {.tracer = tracer,
+                            .tracee = tracee,
+                            .stub = injection->look->vdso_address +
+                                    vdso_stub_offset(injection->vdso, 0),
+                            .save = save_registers,
+                            .save_context = &injection->save};
+    injection->touched = true;
+    code = skew_under_stop(injection, &scanner, &remote, error);
+    struct skew_error finish_error;
+    enum skew_code finish_code = remote_finish(&remote, &finish_error);
+    if (code == SKEW_OK && finish_code != SKEW_OK) {
+        *error = finish_error;
+        code = finish_code;
+    }
+    return code;
+}
+
+static enum skew_code row_plan(struct skew_engine *engine, const struct look *look,
+                               const struct image *image, const struct skew_request *request,
+                               struct journal_injection *row, struct skew_error *error)
+{
+    *row = (struct journal_injection){
+        .key = target_key(&look->target),
+        .executable_device = look->target.executable_device,
+        .executable_inode = look->target.executable_inode,
+        .vdso_address = look->vdso_address,
+        .vdso_size = engine->vdso.size,
+        .stub_address = look->vdso_address + engine->vdso.slack_offset,
+        .stub_size = engine->vdso.slack_size,
+        .image_address = image->address,
+        .image_size = image->size,
+        .offset_ns = request->offset_ns,
+        .clocks = request->clocks,
+        .patch_count = ARCH_FUNCTION_COUNT,
+    };
+    memcpy(row->command, look->target.command, sizeof row->command);
+    memcpy(row->image_id, image->header.id, sizeof row->image_id);
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        struct journal_patch *patch = &row->patches[f];
+        strncpy(patch->symbol, arch_function_symbol((enum arch_function)f),
+                sizeof patch->symbol - 1);
+        patch->address = image->header.patches[f].address;
+        patch->length = ARCH_PATCH_SIZE;
+        memcpy(patch->original, image->header.patches[f].original, ARCH_PATCH_SIZE);
+    }
+    struct journal_error journal_error = {0};
+    if (journal_plan(engine->journal, row, engine->vdso.bytes, engine->vdso.size, &journal_error) !=
+        JOURNAL_OK) {
+        return error_from_journal(error, look->target.pid, &journal_error);
+    }
+    return SKEW_OK;
+}
+
+enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
+                         struct journal_injection *row, struct skew_error *error)
+{
+    struct image image = {
+        .address = look->image_address, .size = look->header.image_size, .header = look->header};
+    struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
+                                   .clocks = look->skew.clocks};
+    return row_plan(engine, look, &image, &request, row, error);
+}
+
+static enum skew_code image_prepare(struct skew_engine *engine, const struct look *look,
+                                    const struct skew_request *request, struct image *image,
+                                    struct skew_error *error)
+{
+    uint64_t address =
+        maps_gap_find(&look->maps, look->vdso_address, look->vdso_address + engine->vdso.size,
+                      image_size_for(&engine->vdso), IMAGE_REACH);
+    if (address == 0) {
+        error_set(error, SKEW_REFUSED, look->target.pid, 0, "place image",
+                  "no gap of %zu bytes is left within 2 GiB of its vDSO",
+                  image_size_for(&engine->vdso));
+        error_advise(error, "its address space is full there; it cannot be skewed");
+        return SKEW_REFUSED;
+    }
+    uint8_t id[IMAGE_ID_SIZE];
+    if (getrandom(id, sizeof id, 0) != sizeof id) {
+        return error_set(error, SKEW_FAILED, look->target.pid, errno, "draw id",
+                         "no random numbers are to be had");
+    }
+    struct image_skew skew = image_skew_from(request->clocks, request->offset_ns);
+    return image_build(&engine->vdso, look->vdso_address, address, id, &skew, realtime_now(), image,
+                       error);
+}
+
+/* After a failure: back to how it was, and the row says so. */
+static void injection_undo(struct skew_engine *engine, const struct injection *injection,
+                           struct journal_injection *row, struct skew_error *error)
+{
+    struct journal_error ignored;
+    if (!injection->touched) {
+        journal_advance(engine->journal, row->id,
+                        target_alive(&injection->look->target) ? JOURNAL_FAILED_UNDONE
+                                                               : JOURNAL_GONE,
+                        error->message, &ignored);
+        return;
+    }
+    struct look look;
+    struct skew_error undo_error = {0};
+    struct skew_report undone = {0};
+    enum skew_code code =
+        look_open(&engine->vdso, row->key.pid, row->image_address, &look, &undo_error);
+    if (code == SKEW_OK) {
+        code = recover_look(engine, &look, row, &undone, &undo_error);
+        look_close(&look);
+    } else if (code == SKEW_NOT_FOUND) {
+        journal_advance(engine->journal, row->id, JOURNAL_GONE, error->message, &ignored);
+        return;
+    }
+    if (code != SKEW_OK) {
+        error_advise(error, "undoing it did not finish (%s): run skewctl recover -p %d",
+                     undo_error.message, (int)row->key.pid);
+    } else if (error->advice[0] == '\0') {
+        error_advise(error, "it was undone; the process is as before");
+    }
+}
+
+enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
+                            const struct skew_request *request, struct skew_report *report,
+                            struct skew_error *error)
+{
+    struct image image;
+    enum skew_code code = image_prepare(engine, look, request, &image, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if (request->dry_run) {
+        report->dry_run = true;
+        report->offset_ns = request->offset_ns;
+        report->clocks = request->clocks;
+        report->state = SKEW_STATE_PLANNED;
+        image_release(&image);
+        return SKEW_OK;
+    }
+    struct journal_injection row;
+    code = row_plan(engine, look, &image, request, &row, error);
+    if (code != SKEW_OK) {
+        image_release(&image);
+        return code;
+    }
+    scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
+    struct injection injection = {
+        .vdso = &engine->vdso,
+        .look = look,
+        .image = &image,
+        .tid = thread_choose(&look->target),
+        .save = {.journal = engine->journal, .id = row.id, .phase = JOURNAL_INJECTING},
+        .verification = {.clock = verification_clock(request->clocks),
+                         .skew = image_skew_from(request->clocks, request->offset_ns)},
+        .scan_buffer = scan_buffer,
+    };
+    code = scan_buffer == NULL
+               ? error_set(error, SKEW_FAILED, look->target.pid, 0, "inject", "out of memory")
+               : save_begin(&injection.save, look->target.pid, error);
+    if (code == SKEW_OK) {
+        code = tracer_run(&look->target, injection_run, &injection, &report->pause_ns,
+                          &report->interrupted, error);
+        save_abort(&injection.save);
+    }
+    if (code == SKEW_OK) {
+        struct journal_error journal_error = {0};
+        if (journal_advance(engine->journal, row.id, JOURNAL_ACTIVE, NULL, &journal_error) !=
+            JOURNAL_OK) {
+            code = error_from_journal(error, look->target.pid, &journal_error);
+            error_advise(error,
+                         "the process is skewed all the same; skewctl recover -p %d undoes it",
+                         (int)look->target.pid);
+        }
+    } else {
+        injection_undo(engine, &injection, &row, error);
+    }
+    report_from_row(&row, report);
+    report->state = code == SKEW_OK ? SKEW_STATE_ACTIVE : SKEW_STATE_FAILED;
+    report->clock_gettime = injection.verification.clock_gettime;
+    report->gettimeofday = injection.verification.gettimeofday;
+    report->time = injection.verification.time;
+    image_release(&image);
+    return code;
+}

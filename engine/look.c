@@ -1,0 +1,229 @@
+/*
+ * look.c - step 1 of every operation: what is this process, what has been done
+ * to it, and may it be touched?
+ *
+ * Promise: nothing is stopped or written. What is found here is looked at once
+ * more under the stop, before each write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/private.h"
+#include "engine/scope.h"
+
+#define CAPABILITY(number) (UINT64_C(1) << (number))
+
+static bool image_try(int memory, const struct vdso *vdso, struct look *look, uint64_t address)
+{
+    struct image_header header;
+    if (address == 0 || address % 0x1000 != 0 ||
+        !memory_read(memory, address, &header, sizeof header) ||
+        !image_header_valid(&header, vdso, look->vdso_address, address) ||
+        !maps_anonymous(&look->maps, address, address + image_data_size(), "rw-p")) {
+        return false;
+    }
+    look->image_found = true;
+    look->image_address = address;
+    look->header = header;
+    return true;
+}
+
+/* Where the entries lead, else where the journal says, else any place that looks like one. */
+static void image_find(int memory, const struct vdso *vdso, struct look *look, uint64_t hint)
+{
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        if (look->difference.patched[f] &&
+            image_try(memory, vdso, look,
+                      image_address_of_entry(look->difference.target[f], (enum arch_function)f))) {
+            return;
+        }
+    }
+    if (image_try(memory, vdso, look, hint)) {
+        return;
+    }
+    for (size_t i = 0; i < look->maps.count; i++) {
+        const struct mapping *row = &look->maps.rows[i];
+        if (row->inode == 0 && row->name[0] == '\0' && strcmp(row->permissions, "r-xp") == 0 &&
+            image_try(memory, vdso, look, row->start - image_data_size())) {
+            return;
+        }
+    }
+}
+
+static enum situation situation_judge(const struct look *look, const struct vdso *vdso)
+{
+    if (look->difference.foreign) {
+        return SITUATION_FOREIGN;
+    }
+    int patched = 0;
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        if (!look->difference.patched[f]) {
+            continue;
+        }
+        patched++;
+        if (!look->image_found ||
+            image_address_of_entry(look->difference.target[f], (enum arch_function)f) !=
+                look->image_address) {
+            return SITUATION_FOREIGN;
+        }
+    }
+    if (patched == 0 && !look->image_found && look->difference.pristine) {
+        return SITUATION_CLEAN;
+    }
+    bool whole = patched == ARCH_FUNCTION_COUNT && !look->difference.stubs &&
+                 maps_anonymous(&look->maps, look->image_address + image_data_size(),
+                                look->image_address + image_size_for(vdso), "r-xp");
+    return whole ? SITUATION_INJECTED : SITUATION_PARTIAL;
+}
+
+bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
+                          uint8_t parameters[IMAGE_PARAMETERS_SIZE])
+{
+    return memory_read(memory, image + image_parameters_offset(), parameters,
+                       IMAGE_PARAMETERS_SIZE) &&
+           image_parameters_parse(parameters, skew);
+}
+
+static enum skew_code refuse(const struct look *look, struct skew_error *error, const char *reason,
+                             const char *advice)
+{
+    error_set(error, SKEW_REFUSED, look->target.pid, 0, "look", "%s", reason);
+    error_advise(error, "%s", advice);
+    return SKEW_REFUSED;
+}
+
+static enum skew_code vdso_find(const struct vdso *vdso, struct look *look,
+                                struct skew_error *error)
+{
+    const struct mapping *row = maps_find_special(&look->maps, "[vdso]");
+    if (row == NULL) {
+        return refuse(look, error, "it has no vDSO, so its clock reads are system calls",
+                      "nothing to skew there");
+    }
+    if (row->end - row->start != vdso->size) {
+        return refuse(look, error, "its vDSO is not the one this kernel gives 64-bit programs",
+                      "skewctl supports 64-bit programs that run natively on this kernel");
+    }
+    look->vdso_address = row->start;
+    return SKEW_OK;
+}
+
+static enum skew_code memory_look(const struct vdso *vdso, struct look *look, uint64_t hint,
+                                  struct skew_error *error)
+{
+    scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, false);
+    uint8_t live[VDSO_SIZE_MAX];
+    if (memory < 0 || !memory_read(memory, look->vdso_address, live, vdso->size)) {
+        return error_set(error, error_code_for(errno), look->target.pid, errno, "read vDSO",
+                         "cannot read its vDSO");
+    }
+    vdso_compare(vdso, live, look->vdso_address, &look->difference);
+    image_find(memory, vdso, look, hint);
+    look->situation = situation_judge(look, vdso);
+    uint8_t parameters[IMAGE_PARAMETERS_SIZE];
+    if (look->situation == SITUATION_INJECTED &&
+        !look_parameters_read(memory, look->image_address, &look->skew, parameters)) {
+        look->situation = SITUATION_PARTIAL;
+    }
+    return SKEW_OK;
+}
+
+enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, struct look *look,
+                         struct skew_error *error)
+{
+    *look = (struct look){0};
+    enum skew_code code = target_open(pid, &look->target, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if (look->target.kernel_thread) {
+        code = refuse(look, error, "it is a kernel thread and reads no user clock",
+                      "give the pid of a program");
+    } else if (look->target.executable_known && !look->target.executable_64bit) {
+        code = refuse(look, error, "it runs a 32-bit program",
+                      "skewctl supports 64-bit programs only");
+    }
+    if (code == SKEW_OK) {
+        code = maps_read(&look->target, &look->maps, error);
+    }
+    if (code == SKEW_OK) {
+        code = vdso_find(vdso, look, error);
+    }
+    if (code == SKEW_OK) {
+        code = memory_look(vdso, look, hint, error);
+    }
+    if (code != SKEW_OK) {
+        look_close(look);
+    }
+    return code;
+}
+
+void look_close(struct look *look)
+{
+    maps_release(&look->maps);
+    target_close(&look->target);
+}
+
+enum skew_code look_touchable(const struct look *look, struct skew_error *error)
+{
+    const struct target *target = &look->target;
+    if (target->pid == getpid()) {
+        return refuse(look, error, "it is skewctl itself", "give the pid of another program");
+    }
+    if (target->tracer != 0) {
+        char tracer[64];
+        process_command_read(target->tracer, tracer, sizeof tracer);
+        error_set(error, SKEW_REFUSED, target->pid, 0, "look",
+                  "it is already being traced by process %d (%s)", (int)target->tracer, tracer);
+        error_advise(error, "end that tracer or detach it, then try again");
+        return SKEW_REFUSED;
+    }
+    if (look->situation == SITUATION_FOREIGN) {
+        error_set(error, SKEW_REFUSED, target->pid, 0, "look",
+                  "something other than skewctl has changed its vDSO (first at offset 0x%zx)",
+                  look->difference.foreign_offset);
+        error_advise(error, "undo that first: another injector, or a debugger's breakpoint");
+        return SKEW_REFUSED;
+    }
+    if (target->seccomp == 1) {
+        return refuse(look, error, "it runs in seccomp strict mode, which forbids the calls needed",
+                      "it cannot be skewed");
+    }
+    return SKEW_OK;
+}
+
+/*
+ * Root's programs have CAP_SYS_TIME by default; one that has it without
+ * CAP_SYS_ADMIN was given it on purpose. The daemons are known by name as well.
+ */
+static bool sets_the_clock(const struct target *target)
+{
+    static const char *const daemons[] = {"chronyd", "ntpd",    "ntpsec",         "openntpd",
+                                          "ptp4l",   "phc2sys", "systemd-timesyn"};
+    for (size_t i = 0; i < sizeof daemons / sizeof *daemons; i++) {
+        if (strcmp(target->command, daemons[i]) == 0) {
+            return true;
+        }
+    }
+    return (target->capabilities & CAPABILITY(CAP_SYS_TIME)) != 0 &&
+           (target->capabilities & CAPABILITY(CAP_SYS_ADMIN)) == 0;
+}
+
+enum skew_code look_skewable(const struct look *look, bool force, struct skew_error *error)
+{
+    const struct target *target = &look->target;
+    if (target->pid == 1 && !force) {
+        return refuse(look, error, "it is the init process, and the whole system depends on it",
+                      "use --force if that is what you want");
+    }
+    if (sets_the_clock(target) && !force) {
+        return refuse(look, error, "it may set the real clock, and would correct it by the skew",
+                      "use --force if it never does");
+    }
+    return SKEW_OK;
+}

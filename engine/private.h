@@ -1,0 +1,135 @@
+/*
+ * private.h - what the operations of the engine share: the engine itself and
+ * the look at a target that comes before every touch.
+ */
+#ifndef SKEWCTL_ENGINE_PRIVATE_H
+#define SKEWCTL_ENGINE_PRIVATE_H
+
+#include "engine/image.h"
+#include "engine/maps.h"
+#include "engine/skewctl.h"
+#include "engine/stop.h"
+#include "engine/target.h"
+#include "engine/vdso.h"
+#include "journal/journal.h"
+
+struct skew_engine {
+    struct journal *journal;
+    struct vdso vdso; /* pristine */
+};
+
+/* What a process turned out to be. */
+enum situation {
+    SITUATION_CLEAN,    /* no trace of skewctl */
+    SITUATION_INJECTED, /* every entry leads to a whole image */
+    SITUATION_PARTIAL,  /* traces of skewctl, but not all: something was interrupted */
+    SITUATION_FOREIGN,  /* somebody else changed the vDSO */
+};
+
+/* A look at a process without stopping it. */
+struct look {
+    struct target target;
+    struct maps maps;
+    uint64_t vdso_address;
+    struct vdso_difference difference;
+    enum situation situation;
+    bool image_found; /* a header that passed every check */
+    uint64_t image_address;
+    struct image_header header;
+    struct image_skew skew; /* in force; valid where the situation is INJECTED */
+};
+
+/*
+ * Looks. SKEW_REFUSED for a process that has no memory of its own or no vDSO
+ * that could be skewed. `hint` is an image address from the journal, or 0.
+ */
+enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, struct look *look,
+                         struct skew_error *error);
+void look_close(struct look *look);
+
+/* The parameters of an image, through a descriptor of memory.h. */
+bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
+                          uint8_t parameters[IMAGE_PARAMETERS_SIZE]);
+
+/*
+ * Reasons not to touch a process, whatever is asked: it is being traced, is
+ * this program, is not 64-bit, ... (step 1 of an inject). SKEW_OK if none.
+ */
+enum skew_code look_touchable(const struct look *look, struct skew_error *error);
+/* Further reasons not to skew it; `force` takes away the safety catches. */
+enum skew_code look_skewable(const struct look *look, bool force, struct skew_error *error);
+
+/* The thread that shall make the remote calls: one that is held most harmlessly. */
+pid_t thread_choose(const struct target *target);
+
+/*
+ * Waits, by letting threads inside the ranges run on for moments, until a stop
+ * of the whole target finds nobody inside. On SKEW_OK all threads are stopped.
+ */
+struct scanner;
+enum skew_code settle_outside(struct scanner *scanner, struct skew_error *error);
+
+/* Saves registers in the journal for remote.h; context is a struct save_context. */
+struct save_context {
+    struct journal *journal;
+    int64_t id;
+    enum journal_phase phase;
+    bool begun; /* journal_registers_begin was called and not yet used */
+};
+enum skew_code save_begin(struct save_context *save, pid_t pid, struct skew_error *error);
+enum skew_code save_registers(void *context, pid_t tid, const arch_registers *registers,
+                              struct skew_error *error);
+void save_abort(struct save_context *save);
+
+/* A stop of one thread of the target, to call the three entry points. */
+struct remote;
+struct verification {
+    uint64_t clock;
+    struct image_skew skew; /* what must be seen */
+    struct skew_measurement clock_gettime;
+    struct skew_measurement gettimeofday;
+    struct skew_measurement time;
+};
+/* Reads back through the thread's remote calls; SKEW_FAILED where the skew is not seen. */
+enum skew_code verification_run(struct verification *verification, struct remote *remote,
+                                const struct image_header *header, const struct vdso *vdso,
+                                struct skew_error *error);
+/* The clock that a read-back of this set of clocks should ask for. */
+uint64_t verification_clock(uint64_t clocks);
+
+/* The operations behind skew_inject and skew_recover. */
+enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
+                            const struct skew_request *request, struct skew_report *report,
+                            struct skew_error *error);
+enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
+                               struct journal_injection *row, const struct skew_request *request,
+                               struct skew_report *report, struct skew_error *error);
+/*
+ * Puts a process back whatever state it is in and advances its row to
+ * RECOVERED, DRAINING (returns SKEW_DRAINING) or GONE. row may be NULL where
+ * the journal has none: then one is made from the image.
+ */
+enum skew_code recover_look(struct skew_engine *engine, struct look *look,
+                            struct journal_injection *row, struct skew_report *report,
+                            struct skew_error *error);
+
+/* A row for a process whose image says that it is injected while the journal does not. */
+enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
+                         struct journal_injection *row, struct skew_error *error);
+
+/* Whether the process of a row is still there. */
+enum row_life {
+    ROW_ALIVE,
+    ROW_GONE,      /* exited, its number used again, or the machine restarted */
+    ROW_ELSEWHERE, /* counted in another pid namespace: the error says so */
+};
+enum row_life row_life_look(const struct journal_injection *row, struct skew_error *error);
+
+/* Report of a row as the journal has it. */
+void report_from_row(const struct journal_injection *row, struct skew_report *report);
+enum skew_state state_from_phase(enum journal_phase phase);
+
+/* CLOCK_REALTIME in nanoseconds. */
+int64_t realtime_now(void);
+
+#endif

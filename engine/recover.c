@@ -1,0 +1,451 @@
+/*
+ * recover.c - puts a process back, from whatever state it is found in.
+ *
+ * What is there is read from the process, never taken from the journal alone.
+ * The order, and what a death of skewctl leaves behind right after each step
+ * (each is a state this file can start from again):
+ *
+ *   1 row RECOVERING      nothing new.
+ *   2 all threads stopped nothing new: they go on (stop.c).
+ *   3 vDSO read again     every byte that differs is a jump into our image or a
+ *                         stub, or nothing is written at all.
+ *   4 each entry restored one write each while no thread runs: some entries lead
+ *                         into a whole image, others are as before. Both work.
+ *   5 threads outside     from here on nobody enters the image; those that were
+ *     let go              inside are let run until they have left it.
+ *   6 registers saved,    the stub, or T in it, makes the munmap or does not;
+ *     T unmaps            both are states before or after 7.
+ *   7 T's registers back, as before, but for stubs.
+ *     stubs zeroed
+ *   8 T let go, row       done.
+ *     RECOVERED
+ *
+ * If a thread is anywhere: only a thread that scan.c calls outside is let go
+ * for good, so when T unmaps the image, and when stubs are zeroed, nobody is
+ * in either. A thread whose signal handler interrupted a clock read stays
+ * inside for as long as the handler likes: then the image stays mapped, the
+ * row becomes DRAINING, and the same command finishes later.
+ * If a signal arrives: only T runs anything of ours; see remote.c.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/private.h"
+#include "engine/remote.h"
+#include "engine/scan.h"
+#include "engine/scope.h"
+
+/* How long threads get to leave the image, and one that sits in a handler. */
+#define LEAVE_LIMIT   INT64_C(1000000000)
+#define HANDLER_LIMIT INT64_C(50000000)
+#define RUN_FOR_NS    50000
+
+struct recovery {
+    const struct vdso *vdso;
+    const struct look *look;
+    pid_t tid;
+    struct save_context save;
+    uint8_t *scan_buffer;
+    uint64_t image_address; /* 0 where nothing is mapped */
+    uint64_t image_size;
+    bool restored; /* results: the clock is true again */
+    bool unmapped;
+    pid_t inside; /* a thread that kept the image from being unmapped */
+};
+
+/* Under the stop: only what is known to be ours may differ, and nothing else did since. */
+static enum skew_code entries_restore(struct recovery *recovery, struct tracer *tracer,
+                                      struct vdso_difference *difference, struct skew_error *error)
+{
+    const struct vdso *vdso = recovery->vdso;
+    uint64_t address = recovery->look->vdso_address;
+    uint8_t live[VDSO_SIZE_MAX];
+    if (!memory_read(tracer->memory, address, live, vdso->size)) {
+        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "read vDSO",
+                               "the program was replaced while it was looked at");
+    }
+    vdso_compare(vdso, live, address, difference);
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        bool ours = recovery->look->image_found &&
+                    image_address_of_entry(difference->target[f], (enum arch_function)f) ==
+                        recovery->look->image_address;
+        if (difference->foreign || (difference->patched[f] && !ours)) {
+            return error_set_plain(error, SKEW_REFUSED, tracer->target->pid, 0, 0, "look again",
+                                   "something other than skewctl has changed its vDSO meanwhile");
+        }
+    }
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        size_t patch = vdso->functions[f].patch;
+        if (difference->patched[f] &&
+            !memory_write(tracer->memory, address + patch, vdso->bytes + patch, ARCH_PATCH_SIZE)) {
+            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "restore",
+                                   "cannot write into the vDSO");
+        }
+    }
+    recovery->restored = true;
+    return SKEW_OK;
+}
+
+static void inside_ranges(const struct recovery *recovery, struct scanner *scanner)
+{
+    uint64_t slack = recovery->look->vdso_address + recovery->vdso->slack_offset;
+    scanner->ranges[scanner->range_count++] =
+        (struct scan_range){slack, slack + recovery->vdso->slack_size};
+    if (recovery->image_address != 0) {
+        scanner->ranges[scanner->range_count++] =
+            (struct scan_range){recovery->image_address + image_data_size(),
+                                recovery->image_address + recovery->image_size};
+    }
+}
+
+static bool tracee_is_stopped(const struct tracee *tracee)
+{
+    return tracee->state == TRACEE_STOPPED;
+}
+
+/*
+ * Lets go of every stopped thread that is outside, except one, the caller of
+ * the remote munmap: preferably the thread chosen for it.
+ */
+static size_t outsiders_release(struct recovery *recovery, struct scanner *scanner,
+                                struct tracee **caller, bool *interrupted)
+{
+    struct tracer *tracer = scanner->tracer;
+    size_t inside = 0;
+    *interrupted = false;
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        if (!tracee_is_stopped(tracee) || tracee == *caller) {
+            continue;
+        }
+        enum scan_result result = scan_tracee(scanner, tracee);
+        if (result != SCAN_OUTSIDE) {
+            inside++;
+            recovery->inside = tracee->tid;
+            *interrupted = *interrupted || result != SCAN_INSIDE;
+        } else if (!arch_is_native(&tracee->registers)) {
+            tracer_release(tracer, tracee);
+        } else if (*caller == NULL) {
+            *caller = tracee;
+        } else if (tracee->tid == recovery->tid) {
+            tracer_release(tracer, *caller);
+            *caller = tracee;
+        } else {
+            tracer_release(tracer, tracee);
+        }
+    }
+    return inside;
+}
+
+/* Lets the threads that are inside run for a moment and stops them again. */
+static enum skew_code insiders_run(struct tracer *tracer, const struct tracee *caller,
+                                   struct skew_error *error)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        if (tracee_is_stopped(tracee) && tracee != caller) {
+            enum skew_code code = tracer_continue(tracer, tracee, error);
+            if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+                return code;
+            }
+        }
+    }
+    nanosleep(&(struct timespec){.tv_nsec = RUN_FOR_NS}, NULL);
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        if (tracee->state == TRACEE_SEIZED) {
+            enum skew_code code = tracer_stop(tracer, tracee, error);
+            if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+                return code;
+            }
+        }
+    }
+    return SKEW_OK;
+}
+
+/*
+ * Waits until nobody is inside. On SKEW_OK either *caller is the one thread
+ * still stopped, or it is NULL and somebody stays inside.
+ */
+static enum skew_code leave_await(struct recovery *recovery, struct scanner *scanner,
+                                  struct tracee **caller, struct skew_error *error)
+{
+    int64_t began = monotonic_now();
+    *caller = NULL;
+    for (;;) {
+        bool interrupted;
+        size_t inside = outsiders_release(recovery, scanner, caller, &interrupted);
+        if (inside == 0) {
+            return SKEW_OK;
+        }
+        if (*caller != NULL) {
+            /* Not to be held while others take their time: one of those will do as well. */
+            tracer_release(scanner->tracer, *caller);
+            *caller = NULL;
+        }
+        if (monotonic_now() - began > (interrupted ? HANDLER_LIMIT : LEAVE_LIMIT)) {
+            return SKEW_OK;
+        }
+        enum skew_code code = insiders_run(scanner->tracer, NULL, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+    }
+}
+
+static enum skew_code image_unmap(struct recovery *recovery, struct remote *remote,
+                                  struct skew_error *error)
+{
+    const uint64_t arguments[6] = {recovery->image_address, recovery->image_size};
+    long result;
+    enum skew_code code = remote_syscall(remote, SYS_munmap, arguments, &result, error);
+    if (code == SKEW_OK && result != 0) {
+        code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, remote->tracee->tid,
+                               (int)-result, "remote munmap", "the image cannot be unmapped");
+    }
+    recovery->unmapped = code == SKEW_OK;
+    return code;
+}
+
+/* All slots at once, in one write: nobody is in any of them. */
+static enum skew_code stubs_clear(const struct recovery *recovery, const struct tracer *tracer,
+                                  struct skew_error *error)
+{
+    static const uint8_t zeroes[VDSO_SIZE_MAX];
+    if (!memory_write(tracer->memory, recovery->look->vdso_address + recovery->vdso->slack_offset,
+                      zeroes, vdso_stub_slots(recovery->vdso) * ARCH_STUB_SIZE)) {
+        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "clear stubs",
+                               "cannot clear the vDSO's slack");
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code caller_unmaps(struct recovery *recovery, struct tracer *tracer,
+                                    struct tracee *caller, struct skew_error *error)
+{
+    struct remote remote = {.tracer = tracer,
+                            .tracee = caller,
+                            .stub =
+                                recovery->look->vdso_address + vdso_stub_offset(recovery->vdso, 0),
+                            .save = save_registers,
+                            .save_context = &recovery->save};
+    enum skew_code code = image_unmap(recovery, &remote, error);
+    struct skew_error finish_error;
+    enum skew_code finish_code = remote_finish(&remote, &finish_error);
+    if (code == SKEW_OK && finish_code != SKEW_OK) {
+        *error = finish_error;
+        code = finish_code;
+    }
+    return code;
+}
+
+static enum skew_code recovery_run(struct tracer *tracer, void *context, struct skew_error *error)
+{
+    struct recovery *recovery = context;
+    struct scanner scanner = {
+        .tracer = tracer, .maps = &recovery->look->maps, .buffer = recovery->scan_buffer};
+    inside_ranges(recovery, &scanner);
+
+    struct tracee *first = tracer_seize(tracer, recovery->tid, error);
+    if (first == NULL) {
+        return error->code;
+    }
+    enum skew_code code = tracer_memory_open(tracer, first, error);
+    if (code == SKEW_OK) {
+        code = tracer_seize_all(tracer, error);
+    }
+    if (code == SKEW_OK) {
+        code = tracer_stop_all(tracer, error);
+    }
+    struct vdso_difference difference;
+    if (code == SKEW_OK) {
+        code = entries_restore(recovery, tracer, &difference, error);
+    }
+    struct tracee *caller = NULL;
+    if (code == SKEW_OK) {
+        code = leave_await(recovery, &scanner, &caller, error);
+    }
+    if (code != SKEW_OK || caller == NULL) {
+        return code;
+    }
+    /* Leftover stubs go first: the remote call needs the first slot. */
+    if (difference.stubs) {
+        code = stubs_clear(recovery, tracer, error);
+    }
+    if (code == SKEW_OK && recovery->image_address != 0) {
+        code = caller_unmaps(recovery, tracer, caller, error);
+    }
+    return code;
+}
+
+/*
+ * A mapping that an inject made just before it died, without a header yet: at
+ * the row's address, of exactly the size asked for, nothing beside it, and
+ * never written to. Anything else at that address is the program's own.
+ */
+static bool mapping_is_bare(const struct look *look, const struct journal_injection *row)
+{
+    const struct mapping *mapping = maps_find(&look->maps, row->image_address);
+    if (row->image_address == 0 || mapping == NULL || mapping->start != row->image_address ||
+        mapping->end != row->image_address + image_data_size() ||
+        !maps_anonymous(&look->maps, mapping->start, mapping->end, "rw-p") ||
+        !maps_free(&look->maps, mapping->end, row->image_address + row->image_size)) {
+        return false;
+    }
+    scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, false);
+    uint8_t page[IMAGE_DATA_USED];
+    if (memory < 0 || !memory_read(memory, row->image_address, page, sizeof page)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof page; i++) {
+        if (page[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether all that lies where the image would is the image's. */
+static bool image_owns_its_range(const struct look *look, const struct vdso *vdso)
+{
+    uint64_t code = look->image_address + image_data_size();
+    uint64_t end = look->image_address + image_size_for(vdso);
+    return maps_anonymous(&look->maps, code, end, "r-xp") || maps_free(&look->maps, code, end);
+}
+
+static enum skew_code row_end(struct skew_engine *engine, const struct look *look,
+                              const struct journal_injection *row, enum journal_phase phase,
+                              const char *detail, struct skew_error *error)
+{
+    struct journal_error journal_error = {0};
+    if (journal_advance(engine->journal, row->id, phase, detail, &journal_error) != JOURNAL_OK) {
+        return error_from_journal(error, look->target.pid, &journal_error);
+    }
+    return SKEW_OK;
+}
+
+/* The last word is the process's: whatever a recover believes it did, it is looked at again. */
+static enum skew_code recovery_confirm(struct skew_engine *engine, const struct look *before,
+                                       struct skew_error *error)
+{
+    struct look look;
+    enum skew_code code =
+        look_open(&engine->vdso, before->target.pid, before->image_address, &look, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if (look.target.start_time == before->target.start_time && look.situation != SITUATION_CLEAN) {
+        code = error_set(error, SKEW_FAILED, before->target.pid, 0, "confirm",
+                         "the process still carries traces of the injection");
+        error_advise(error, "run skewctl recover -p %d again", (int)before->target.pid);
+    }
+    look_close(&look);
+    return code;
+}
+
+static enum skew_code recovery_conclude(struct skew_engine *engine, const struct look *look,
+                                        const struct journal_injection *row,
+                                        const struct recovery *recovery, enum skew_code code,
+                                        struct skew_report *report, struct skew_error *error)
+{
+    struct skew_error ignored;
+    if (code == SKEW_NOT_FOUND || !target_alive(&look->target)) {
+        report->state = SKEW_STATE_GONE;
+        return row_end(engine, look, row, JOURNAL_GONE, "exited during recover", error);
+    }
+    bool left = recovery->image_address != 0 && !recovery->unmapped;
+    if (code == SKEW_OK &&
+        (left || (recovery->inside != 0 && !recovery->unmapped && look->difference.stubs))) {
+        report->state = SKEW_STATE_DRAINING;
+        code = row_end(engine, look, row, JOURNAL_DRAINING, NULL, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+        error_set(error, SKEW_DRAINING, look->target.pid, 0, "recover",
+                  "the clock is true again, but thread %d is in a signal handler that interrupted "
+                  "a clock read, so the image stays mapped",
+                  (int)recovery->inside);
+        error_advise(error, "run skewctl recover -p %d again when the handler has returned",
+                     (int)look->target.pid);
+        return SKEW_DRAINING;
+    }
+    if (code == SKEW_OK) {
+        code = recovery_confirm(engine, look, error);
+    }
+    if (code == SKEW_OK) {
+        report->state = SKEW_STATE_RECOVERED;
+        return row_end(engine, look, row, JOURNAL_RECOVERED, NULL, error);
+    }
+    if (recovery->restored) {
+        report->state = SKEW_STATE_DRAINING;
+        row_end(engine, look, row, JOURNAL_DRAINING, error->message, &ignored);
+    } else {
+        report->state = SKEW_STATE_ACTIVE;
+        if (look->situation == SITUATION_INJECTED) {
+            row_end(engine, look, row, JOURNAL_ACTIVE, error->message, &ignored);
+        }
+    }
+    return code;
+}
+
+/* Nothing of ours is in the process: the row only has to be told. */
+static enum skew_code row_end_clean(struct skew_engine *engine, const struct look *look,
+                                    const struct journal_injection *row, struct skew_report *report,
+                                    struct skew_error *error)
+{
+    bool was_in_place = row->phase == JOURNAL_ACTIVE || row->phase == JOURNAL_UPDATING;
+    report->state = was_in_place ? SKEW_STATE_GONE : SKEW_STATE_RECOVERED;
+    return row_end(engine, look, row, was_in_place ? JOURNAL_GONE : JOURNAL_RECOVERED,
+                   was_in_place ? "exec replaced the program" : "nothing was left to undo", error);
+}
+
+enum skew_code recover_look(struct skew_engine *engine, struct look *look,
+                            struct journal_injection *row, struct skew_report *report,
+                            struct skew_error *error)
+{
+    enum skew_code code = look_touchable(look, error);
+    if (code == SKEW_OK && row->id == 0) {
+        code = row_adopt(engine, look, row, error);
+    }
+    if (code != SKEW_OK) {
+        return code;
+    }
+    report_from_row(row, report);
+    bool bare = !look->image_found && mapping_is_bare(look, row);
+    if (look->situation == SITUATION_CLEAN && !bare) {
+        return row_end_clean(engine, look, row, report, error);
+    }
+    if (look->image_found && !image_owns_its_range(look, &engine->vdso)) {
+        return error_set(error, SKEW_REFUSED, look->target.pid, 0, "recover",
+                         "the program has changed the mappings of the image");
+    }
+    code = row_end(engine, look, row, JOURNAL_RECOVERING, NULL, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
+    struct recovery recovery = {
+        .vdso = &engine->vdso,
+        .look = look,
+        .tid = thread_choose(&look->target),
+        .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_RECOVERING},
+        .scan_buffer = scan_buffer,
+        .image_address = look->image_found ? look->image_address
+                         : bare            ? row->image_address
+                                           : 0,
+        .image_size = image_size_for(&engine->vdso),
+    };
+    code = scan_buffer == NULL
+               ? error_set(error, SKEW_FAILED, look->target.pid, 0, "recover", "out of memory")
+               : save_begin(&recovery.save, look->target.pid, error);
+    if (code == SKEW_OK) {
+        code = tracer_run(&look->target, recovery_run, &recovery, &report->pause_ns,
+                          &report->interrupted, error);
+        save_abort(&recovery.save);
+    }
+    return recovery_conclude(engine, look, row, &recovery, code, report, error);
+}

@@ -1,0 +1,230 @@
+/*
+ * update.c - changes the skew of a process that has an image.
+ *
+ * One thread T is stopped, for the readback; all others run on and read the
+ * clock meanwhile. The parameters change in four writes of which every prefix
+ * leaves readers with a whole skew, the old or the new (asm/x86_64/layout.h).
+ *
+ * Death of skewctl: after row UPDATING nothing has changed; after any write
+ * the old or the new skew is in force and list reads from the image which; in
+ * the readback see remote.c. The next command takes it from there.
+ * If the readback shows a wrong time the old parameters are put back the same way.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/private.h"
+#include "engine/remote.h"
+
+struct update {
+    const struct vdso *vdso;
+    const struct look *look;
+    pid_t tid;
+    struct save_context save;
+    struct image_skew before;
+    struct verification verification;
+};
+
+static enum skew_code update_error(const struct tracer *tracer, int errnum, const char *message,
+                                   struct skew_error *error)
+{
+    return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errnum, "update", message);
+}
+
+/* What the look found must still be there: the program may have been replaced since. */
+static enum skew_code update_recheck(const struct update *update, const struct tracer *tracer,
+                                     struct skew_error *error)
+{
+    const struct look *look = update->look;
+    uint8_t live[VDSO_SIZE_MAX];
+    struct image_header header;
+    struct vdso_difference difference;
+    if (!memory_read(tracer->memory, look->vdso_address, live, update->vdso->size) ||
+        !memory_read(tracer->memory, look->image_address, &header, sizeof header) ||
+        memcmp(&header, &look->header, sizeof header) != 0) {
+        return update_error(tracer, 0, "the program was replaced while it was looked at", error);
+    }
+    vdso_compare(update->vdso, live, look->vdso_address, &difference);
+    if (memcmp(&difference, &look->difference, sizeof difference) != 0) {
+        return update_error(tracer, 0, "its vDSO was changed while it was looked at; try again",
+                            error);
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code parameters_write(const struct update *update, const struct tracer *tracer,
+                                       const struct image_skew *skew, struct skew_error *error)
+{
+    uint64_t image = update->look->image_address;
+    uint8_t parameters[IMAGE_PARAMETERS_SIZE];
+    struct image_skew present;
+    if (!look_parameters_read(tracer->memory, image, &present, parameters)) {
+        return update_error(tracer, errno, "cannot read the parameters of the image", error);
+    }
+    struct image_write writes[IMAGE_UPDATE_WRITES];
+    image_update_plan(parameters, skew, writes);
+    for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
+        if (!memory_write(tracer->memory, image + writes[i].offset, writes[i].bytes,
+                          writes[i].size)) {
+            return update_error(tracer, errno, "cannot write the parameters of the image", error);
+        }
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code update_under_stop(struct update *update, struct remote *remote,
+                                        struct skew_error *error)
+{
+    struct tracer *tracer = remote->tracer;
+    enum skew_code code = update_recheck(update, tracer, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    code = parameters_write(update, tracer, &update->verification.skew, error);
+    if (code == SKEW_OK) {
+        code = verification_run(&update->verification, remote, &update->look->header, update->vdso,
+                                error);
+    }
+    if (code != SKEW_OK) {
+        struct skew_error ignored;
+        parameters_write(update, tracer, &update->before, &ignored);
+    }
+    return code;
+}
+
+static enum skew_code update_run(struct tracer *tracer, void *context, struct skew_error *error)
+{
+    struct update *update = context;
+    struct tracee *tracee = tracer_seize(tracer, update->tid, error);
+    if (tracee == NULL) {
+        return error->code;
+    }
+    enum skew_code code = tracer_memory_open(tracer, tracee, error);
+    if (code == SKEW_OK) {
+        code = tracer_stop(tracer, tracee, error);
+    }
+    if (code != SKEW_OK) {
+        return code;
+    }
+    struct remote remote = {.tracer = tracer,
+                            .tracee = tracee,
+                            .stub = update->look->vdso_address + vdso_stub_offset(update->vdso, 0),
+                            .save = save_registers,
+                            .save_context = &update->save};
+    code = update_under_stop(update, &remote, error);
+    struct skew_error finish_error;
+    enum skew_code finish_code = remote_finish(&remote, &finish_error);
+    if (code == SKEW_OK && finish_code != SKEW_OK) {
+        *error = finish_error;
+        code = finish_code;
+    }
+    return code;
+}
+
+static enum skew_code row_ready(struct skew_engine *engine, const struct look *look,
+                                struct journal_injection *row, const struct skew_request *request,
+                                struct skew_error *error)
+{
+    struct journal_error journal_error = {0};
+    enum journal_code code = JOURNAL_OK;
+    if (row->id == 0) {
+        enum skew_code adopted = row_adopt(engine, look, row, error);
+        if (adopted != SKEW_OK) {
+            return adopted;
+        }
+    }
+    /* Killed between the last step of an inject and its row, or just adopted. */
+    if (row->phase == JOURNAL_PLANNED) {
+        code = journal_advance(engine->journal, row->id, JOURNAL_INJECTING, "found in place",
+                               &journal_error);
+    }
+    if (code == JOURNAL_OK && (row->phase == JOURNAL_PLANNED || row->phase == JOURNAL_INJECTING)) {
+        code = journal_advance(engine->journal, row->id, JOURNAL_ACTIVE, "found in place",
+                               &journal_error);
+    }
+    if (code == JOURNAL_OK) {
+        code = journal_advance(engine->journal, row->id, JOURNAL_UPDATING, NULL, &journal_error);
+    }
+    if (code == JOURNAL_OK) {
+        code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks,
+                                &journal_error);
+    }
+    return code == JOURNAL_OK ? SKEW_OK
+                              : error_from_journal(error, look->target.pid, &journal_error);
+}
+
+/* The row says what is in force, the new skew or, after a failure, the old one. */
+static enum skew_code row_settle(struct skew_engine *engine, const struct look *look,
+                                 const struct journal_injection *row, bool updated,
+                                 struct skew_error *error)
+{
+    struct journal_error journal_error = {0};
+    enum journal_code code = JOURNAL_OK;
+    if (!target_alive(&look->target)) {
+        code = journal_advance(engine->journal, row->id, JOURNAL_GONE, NULL, &journal_error);
+        return code == JOURNAL_OK ? SKEW_OK
+                                  : error_from_journal(error, look->target.pid, &journal_error);
+    }
+    if (!updated) {
+        code = journal_set_skew(engine->journal, row->id, image_skew_offset(&look->skew),
+                                look->skew.clocks, &journal_error);
+    }
+    if (code == JOURNAL_OK) {
+        code = journal_advance(engine->journal, row->id, JOURNAL_ACTIVE,
+                               updated ? NULL : "update undone", &journal_error);
+    }
+    return code == JOURNAL_OK ? SKEW_OK
+                              : error_from_journal(error, look->target.pid, &journal_error);
+}
+
+enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
+                               struct journal_injection *row, const struct skew_request *request,
+                               struct skew_report *report, struct skew_error *error)
+{
+    report->updated = true;
+    if (request->dry_run) {
+        report->dry_run = true;
+        report->id = row->id;
+        report->offset_ns = request->offset_ns;
+        report->clocks = request->clocks;
+        report->state = SKEW_STATE_ACTIVE;
+        return SKEW_OK;
+    }
+    enum skew_code code = row_ready(engine, look, row, request, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    struct update update = {
+        .vdso = &engine->vdso,
+        .look = look,
+        .tid = thread_choose(&look->target),
+        .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_UPDATING},
+        .before = look->skew,
+        .verification = {.clock = verification_clock(request->clocks),
+                         .skew = image_skew_from(request->clocks, request->offset_ns)},
+    };
+    code = save_begin(&update.save, look->target.pid, error);
+    if (code == SKEW_OK) {
+        code = tracer_run(&look->target, update_run, &update, &report->pause_ns,
+                          &report->interrupted, error);
+        save_abort(&update.save);
+    }
+    struct skew_error settle_error = {0};
+    enum skew_code settled = row_settle(engine, look, row, code == SKEW_OK, &settle_error);
+    if (code == SKEW_OK && settled != SKEW_OK) {
+        *error = settle_error;
+        code = settled;
+    } else if (code != SKEW_OK && error->advice[0] == '\0') {
+        error_advise(error, "the earlier skew stays in force; try again");
+    }
+    row->offset_ns = request->offset_ns;
+    row->clocks = request->clocks;
+    report_from_row(row, report);
+    report->state = SKEW_STATE_ACTIVE;
+    report->clock_gettime = update.verification.clock_gettime;
+    report->gettimeofday = update.verification.gettimeofday;
+    report->time = update.verification.time;
+    return code;
+}
