@@ -3,8 +3,8 @@
  * signal handler that interrupted the read itself: with its saved program
  * counter in the vDSO, or, once skewed, in code that was not there at the
  * start. It answers
- *     park       "vdso RIP" or "elsewhere RIP" once it is held
- *     release    "ok" once the handler has returned and the thread reads again
+ *     park vdso | park elsewhere   "ok RIP" once it is held there
+ *     release                      "ok" once the handler has returned and the thread reads again
  */
 #include "dialogue.h"
 
@@ -29,7 +29,7 @@ static struct range {
 } known[RANGES_MAX], vdso;
 static size_t known_count;
 
-static atomic_bool armed, parked;
+static atomic_bool armed, parked, in_vdso;
 static _Atomic uintptr_t parked_at;
 static _Atomic long reads;
 static atomic_uint errors;
@@ -44,7 +44,7 @@ static void on_alarm(int signal, siginfo_t *info, void *context)
 {
     (void)signal, (void)info;
     uintptr_t address = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-    if (!atomic_load(&armed))
+    if (!atomic_load(&armed) || range_has(&vdso, address) != atomic_load(&in_vdso))
         return;
     for (size_t i = 0; i < known_count; i++)
         if (range_has(&known[i], address))
@@ -99,14 +99,11 @@ static bool becomes(const atomic_bool *flag, bool value)
 
 static void answer_line(const char *line, char *answer, size_t size)
 {
-    if (strcmp(line, "park") == 0) {
+    if (strncmp(line, "park ", 5) == 0) {
+        atomic_store(&in_vdso, strcmp(line + 5, "vdso") == 0);
         atomic_store(&armed, true);
-        uintptr_t address = becomes(&parked, true) ? atomic_load(&parked_at) : 0;
-        snprintf(answer, size, "%s %lx",
-                 !address                    ? "bad"
-                 : range_has(&vdso, address) ? "vdso"
-                                             : "elsewhere",
-                 address);
+        bool held = becomes(&parked, true);
+        snprintf(answer, size, "%s %lx", held ? "ok" : "bad", atomic_load(&parked_at));
     } else if (strcmp(line, "release") == 0) {
         bool told = write(release_write, "r", 1) == 1 && becomes(&parked, false);
         long then = atomic_load(&reads);
