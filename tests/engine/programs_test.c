@@ -30,6 +30,23 @@ static void expect(struct program *program, int64_t offset)
     program->check(program);
 }
 
+/*
+ * Runtimes that interrupt their threads with signals may be caught inside the
+ * image: then the clocks are right at once and the image goes with a later call.
+ */
+static void recover_at_last(struct program *program, pid_t pid)
+{
+    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+    for (;;) {
+        struct run run = skewctl_run("recover", "-p", harness_format("%d", pid), NULL);
+        if (run.code != 7 || harness_monotonic_ns() > end) {
+            run_expect(&run, 0);
+            return;
+        }
+        expect(program, 0);
+    }
+}
+
 static void cycle(struct program *program)
 {
     pid_t pid = program->child->pid;
@@ -45,7 +62,7 @@ static void cycle(struct program *program)
     assert_int_equal(observe_code_mappings(pid), code + 1);
     expect(program, 90 * MINUTE);
 
-    skewctl_recover(pid);
+    recover_at_last(program, pid);
     assert_int_equal(observe_code_mappings(pid), code);
     struct vdso after = observe_vdso(pid);
     assert_int_equal(after.size, before.size);
