@@ -122,7 +122,7 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
     bool leftovers = row.id != 0 || look.situation == SITUATION_PARTIAL;
     if (code == SKEW_OK && leftovers && !injected_whole(&look, &row) && !wanted.dry_run) {
         struct skew_report finished;
-        code = recover_look(engine, &look, &row, &finished, error);
+        code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, &finished, error);
         look_close(&look);
         if (code == SKEW_OK) {
             code = look_with_row(engine, pid, &look, &row, report, error);
@@ -186,7 +186,7 @@ enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_r
         code = error_set(error, SKEW_NOT_FOUND, pid, 0, "recover", "it is not injected");
         error_advise(error, "skewctl list shows what is");
     } else {
-        code = recover_look(engine, &look, &row, report, error);
+        code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, report, error);
     }
     look_close(&look);
     return code;

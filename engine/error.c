@@ -48,6 +48,16 @@ enum skew_code error_set_plain(struct skew_error *error, enum skew_code code, pi
     return code;
 }
 
+void error_name_thread(struct skew_error *error)
+{
+    if (error->tid == 0 || error->tid == error->pid) {
+        return;
+    }
+    char message[sizeof error->message];
+    snprintf(message, sizeof message, "thread %d: %.280s", (int)error->tid, error->message);
+    memcpy(error->message, message, sizeof message);
+}
+
 void error_advise(struct skew_error *error, const char *format, ...)
 {
     va_list arguments;

@@ -25,6 +25,9 @@ enum skew_code error_set_plain(struct skew_error *error, enum skew_code code, pi
 void error_advise(struct skew_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Puts the thread that error_set_plain only took note of into the message. */
+void error_name_thread(struct skew_error *error);
+
 /* Turns an error of the journal into one of the engine. */
 enum skew_code error_from_journal(struct skew_error *error, pid_t pid,
                                   const struct journal_error *journal_error);

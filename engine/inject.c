@@ -41,8 +41,8 @@
 #include "engine/memory.h"
 #include "engine/private.h"
 #include "engine/remote.h"
-#include "engine/scan.h"
 #include "engine/scope.h"
+#include "engine/settle.h"
 
 #define CALLER_ROUNDS 1000
 
@@ -50,25 +50,11 @@ struct injection {
     const struct vdso *vdso;
     const struct look *look;
     const struct image *image;
-    pid_t tid;
     struct save_context save;
     struct verification verification;
     uint8_t *scan_buffer;
     bool touched; /* the target may hold something of ours */
 };
-
-static enum skew_code vdso_recheck(const struct injection *injection, const struct tracer *tracer,
-                                   struct skew_error *error)
-{
-    uint8_t live[VDSO_SIZE_MAX];
-    if (!memory_read(tracer->memory, injection->look->vdso_address, live, injection->vdso->size) ||
-        memcmp(live, injection->vdso->bytes, injection->vdso->size) != 0) {
-        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
-                               "the program was replaced or changed while it was looked at; "
-                               "nothing was changed, try again");
-    }
-    return SKEW_OK;
-}
 
 /*
  * Ranges in which no thread may be when the entries change: behind the first
@@ -186,7 +172,14 @@ static enum skew_code skew_under_stop(struct injection *injection, struct scanne
 {
     enum skew_code code = image_place(injection, remote, error);
     if (code == SKEW_OK) {
-        code = settle_outside(scanner, error);
+        pid_t waiting;
+        code = settle_outside(scanner, &waiting, error);
+        if (code == SKEW_OK && waiting != 0) {
+            code =
+                error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, waiting, 0, "stop",
+                                "a signal handler may have interrupted a clock read in the very "
+                                "bytes to be changed; try again");
+        }
     }
     if (code == SKEW_OK) {
         code = entries_patch(injection, remote->tracer, error);
@@ -206,16 +199,15 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
         .tracer = tracer, .maps = &injection->look->maps, .buffer = injection->scan_buffer};
     patch_ranges(&injection->image->header, &scanner);
 
-    struct tracee *tracee = tracer_seize(tracer, injection->tid, error);
-    if (tracee == NULL) {
-        return error->code;
-    }
-    enum skew_code code = tracer_memory_open(tracer, tracee, error);
+    struct tracee *tracee;
+    enum skew_code code = caller_seize(tracer, &tracee, error);
     if (code == SKEW_OK) {
         code = caller_stop(&scanner, tracee, error);
     }
-    if (code == SKEW_OK) {
-        code = vdso_recheck(injection, tracer, error);
+    if (code == SKEW_OK && !look_holds(injection->look, injection->vdso, tracer->memory)) {
+        code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
+                               "the program was replaced or changed while it was looked at; "
+                               "nothing was changed, try again");
     }
     if (code != SKEW_OK) {
         return code;
@@ -325,7 +317,7 @@ static void injection_undo(struct skew_engine *engine, const struct injection *i
     enum skew_code code =
         look_open(&engine->vdso, row->key.pid, row->image_address, &look, &undo_error);
     if (code == SKEW_OK) {
-        code = recover_look(engine, &look, row, &undone, &undo_error);
+        code = recover_look(engine, &look, row, JOURNAL_FAILED_UNDONE, &undone, &undo_error);
         look_close(&look);
     } else if (code == SKEW_NOT_FOUND) {
         journal_advance(engine->journal, row->id, JOURNAL_GONE, error->message, &ignored);
@@ -367,7 +359,6 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         .vdso = &engine->vdso,
         .look = look,
         .image = &image,
-        .tid = thread_choose(&look->target),
         .save = {.journal = engine->journal, .id = row.id, .phase = JOURNAL_INJECTING},
         .verification = {.clock = verification_clock(request->clocks),
                          .skew = image_skew_from(request->clocks, request->offset_ns)},

@@ -116,13 +116,13 @@ static enum skew_code vdso_find(const struct vdso *vdso, struct look *look,
 static enum skew_code memory_look(const struct vdso *vdso, struct look *look, uint64_t hint,
                                   struct skew_error *error)
 {
-    scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, false);
-    uint8_t live[VDSO_SIZE_MAX];
-    if (memory < 0 || !memory_read(memory, look->vdso_address, live, vdso->size)) {
+    int memory = memory_open(look->target.directory, look->target.live_tid, false);
+    look->memory = memory;
+    if (memory < 0 || !memory_read(memory, look->vdso_address, look->live, vdso->size)) {
         return error_set(error, error_code_for(errno), look->target.pid, errno, "read vDSO",
                          "cannot read its vDSO");
     }
-    vdso_compare(vdso, live, look->vdso_address, &look->difference);
+    vdso_compare(vdso, look->live, look->vdso_address, &look->difference);
     image_find(memory, vdso, look, hint);
     look->situation = situation_judge(look, vdso);
     uint8_t parameters[IMAGE_PARAMETERS_SIZE];
@@ -136,7 +136,7 @@ static enum skew_code memory_look(const struct vdso *vdso, struct look *look, ui
 enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, struct look *look,
                          struct skew_error *error)
 {
-    *look = (struct look){0};
+    *look = (struct look){.memory = -1};
     enum skew_code code = target_open(pid, &look->target, error);
     if (code != SKEW_OK) {
         return code;
@@ -163,8 +163,24 @@ enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, stru
     return code;
 }
 
+bool look_holds(const struct look *look, const struct vdso *vdso, int memory)
+{
+    uint8_t live[VDSO_SIZE_MAX];
+    /* Through both: the one opened now must be of the program looked at then. */
+    if (!memory_read(look->memory, look->vdso_address, live, vdso->size) ||
+        !memory_read(memory, look->vdso_address, live, vdso->size) ||
+        memcmp(live, look->live, vdso->size) != 0) {
+        return false;
+    }
+    struct image_header header;
+    return !look->image_found ||
+           (memory_read(memory, look->image_address, &header, sizeof header) &&
+            memcmp(&header, &look->header, sizeof header) == 0);
+}
+
 void look_close(struct look *look)
 {
+    descriptor_close(&look->memory);
     maps_release(&look->maps);
     target_close(&look->target);
 }

@@ -31,6 +31,8 @@ struct look {
     struct target target;
     struct maps maps;
     uint64_t vdso_address;
+    uint8_t live[VDSO_SIZE_MAX]; /* its vDSO */
+    int memory; /* read-only, of the program looked at: dead once exec replaced it */
     struct vdso_difference difference;
     enum situation situation;
     bool image_found; /* a header that passed every check */
@@ -46,6 +48,12 @@ struct look {
 enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, struct look *look,
                          struct skew_error *error);
 void look_close(struct look *look);
+/*
+ * True if the process still runs the program looked at, has the same bytes in
+ * its vDSO and the same header in its image, as read through `memory`. May be
+ * used during a stop.
+ */
+bool look_holds(const struct look *look, const struct vdso *vdso, int memory);
 
 /* The parameters of an image, through a descriptor of memory.h. */
 bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
@@ -59,15 +67,13 @@ enum skew_code look_touchable(const struct look *look, struct skew_error *error)
 /* Further reasons not to skew it; `force` takes away the safety catches. */
 enum skew_code look_skewable(const struct look *look, bool force, struct skew_error *error);
 
-/* The thread that shall make the remote calls: one that is held most harmlessly. */
-pid_t thread_choose(const struct target *target);
-
 /*
- * Waits, by letting threads inside the ranges run on for moments, until a stop
- * of the whole target finds nobody inside. On SKEW_OK all threads are stopped.
+ * Attaches to the thread that shall make the remote calls, one that is held
+ * most harmlessly, and opens the target's memory through it. It is not stopped.
+ * Tries another where the thread exits first.
  */
-struct scanner;
-enum skew_code settle_outside(struct scanner *scanner, struct skew_error *error);
+enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller,
+                            struct skew_error *error);
 
 /* Saves registers in the journal for remote.h; context is a struct save_context. */
 struct save_context {
@@ -81,7 +87,7 @@ enum skew_code save_registers(void *context, pid_t tid, const arch_registers *re
                               struct skew_error *error);
 void save_abort(struct save_context *save);
 
-/* A stop of one thread of the target, to call the three entry points. */
+/* What a read-back through the three entry points should see, and saw. */
 struct remote;
 struct verification {
     uint64_t clock;
@@ -105,13 +111,13 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
                                struct journal_injection *row, const struct skew_request *request,
                                struct skew_report *report, struct skew_error *error);
 /*
- * Puts a process back whatever state it is in and advances its row to
- * RECOVERED, DRAINING (returns SKEW_DRAINING) or GONE. row may be NULL where
- * the journal has none: then one is made from the image.
+ * Puts a process back whatever state it is in and advances its row to `end`
+ * (RECOVERED, or FAILED_UNDONE), to DRAINING (returns SKEW_DRAINING) or to
+ * GONE. row->id is 0 where the journal has none: then one is made from the image.
  */
 enum skew_code recover_look(struct skew_engine *engine, struct look *look,
-                            struct journal_injection *row, struct skew_report *report,
-                            struct skew_error *error);
+                            struct journal_injection *row, enum journal_phase end,
+                            struct skew_report *report, struct skew_error *error);
 
 /* A row for a process whose image says that it is injected while the journal does not. */
 enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,

@@ -7,12 +7,12 @@
  *
  *   1 row RECOVERING      nothing new.
  *   2 all threads stopped nothing new: they go on (stop.c).
- *   3 vDSO read again     every byte that differs is a jump into our image or a
+ *   3 all read again      every byte that differs is a jump into our image or a
  *                         stub, or nothing is written at all.
  *   4 each entry restored one write each while no thread runs: some entries lead
  *                         into a whole image, others are as before. Both work.
- *   5 threads outside     from here on nobody enters the image; those that were
- *     let go              inside are let run until they have left it.
+ *   5 all outside         from here on nobody enters the image; those that were
+ *                         inside are let run until they have left it (settle.c).
  *   6 registers saved,    the stub, or T in it, makes the munmap or does not;
  *     T unmaps            both are states before or after 7.
  *   7 T's registers back, as before, but for stubs.
@@ -20,9 +20,9 @@
  *   8 T let go, row       done.
  *     RECOVERED
  *
- * If a thread is anywhere: only a thread that scan.c calls outside is let go
- * for good, so when T unmaps the image, and when stubs are zeroed, nobody is
- * in either. A thread whose signal handler interrupted a clock read stays
+ * If a thread is anywhere: the others are let go only after a stop in which all
+ * were outside, so when T unmaps the image, and when stubs are zeroed, nobody
+ * is in either. A thread whose signal handler interrupted a clock read stays
  * inside for as long as the handler likes: then the image stays mapped, the
  * row becomes DRAINING, and the same command finishes later.
  * If a signal arrives: only T runs anything of ours; see remote.c.
@@ -36,18 +36,16 @@
 #include "engine/memory.h"
 #include "engine/private.h"
 #include "engine/remote.h"
-#include "engine/scan.h"
 #include "engine/scope.h"
+#include "engine/settle.h"
 
-/* How long threads get to leave the image, and one that sits in a handler. */
-#define LEAVE_LIMIT   INT64_C(1000000000)
-#define HANDLER_LIMIT INT64_C(50000000)
-#define RUN_FOR_NS    50000
+#define HANDLER_TRIES   5
+#define HANDLER_WAIT_NS 5000000
 
 struct recovery {
     const struct vdso *vdso;
     const struct look *look;
-    pid_t tid;
+    pid_t tid; /* of the thread chosen to unmap */
     struct save_context save;
     uint8_t *scan_buffer;
     uint64_t image_address; /* 0 where nothing is mapped */
@@ -57,31 +55,16 @@ struct recovery {
     pid_t inside; /* a thread that kept the image from being unmapped */
 };
 
-/* Under the stop: only what is known to be ours may differ, and nothing else did since. */
+/* Under the stop, after all has been looked at again. */
 static enum skew_code entries_restore(struct recovery *recovery, struct tracer *tracer,
-                                      struct vdso_difference *difference, struct skew_error *error)
+                                      struct skew_error *error)
 {
     const struct vdso *vdso = recovery->vdso;
-    uint64_t address = recovery->look->vdso_address;
-    uint8_t live[VDSO_SIZE_MAX];
-    if (!memory_read(tracer->memory, address, live, vdso->size)) {
-        return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "read vDSO",
-                               "the program was replaced while it was looked at");
-    }
-    vdso_compare(vdso, live, address, difference);
-    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
-        bool ours = recovery->look->image_found &&
-                    image_address_of_entry(difference->target[f], (enum arch_function)f) ==
-                        recovery->look->image_address;
-        if (difference->foreign || (difference->patched[f] && !ours)) {
-            return error_set_plain(error, SKEW_REFUSED, tracer->target->pid, 0, 0, "look again",
-                                   "something other than skewctl has changed its vDSO meanwhile");
-        }
-    }
+    const struct look *look = recovery->look;
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         size_t patch = vdso->functions[f].patch;
-        if (difference->patched[f] &&
-            !memory_write(tracer->memory, address + patch, vdso->bytes + patch, ARCH_PATCH_SIZE)) {
+        if (look->difference.patched[f] && !memory_write(tracer->memory, look->vdso_address + patch,
+                                                         vdso->bytes + patch, ARCH_PATCH_SIZE)) {
             return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "restore",
                                    "cannot write into the vDSO");
         }
@@ -102,63 +85,12 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
     }
 }
 
-static bool tracee_is_stopped(const struct tracee *tracee)
-{
-    return tracee->state == TRACEE_STOPPED;
-}
-
-/*
- * Lets go of every stopped thread that is outside, except one, the caller of
- * the remote munmap: preferably the thread chosen for it.
- */
-static size_t outsiders_release(struct recovery *recovery, struct scanner *scanner,
-                                struct tracee **caller, bool *interrupted)
-{
-    struct tracer *tracer = scanner->tracer;
-    size_t inside = 0;
-    *interrupted = false;
-    for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (!tracee_is_stopped(tracee) || tracee == *caller) {
-            continue;
-        }
-        enum scan_result result = scan_tracee(scanner, tracee);
-        if (result != SCAN_OUTSIDE) {
-            inside++;
-            recovery->inside = tracee->tid;
-            *interrupted = *interrupted || result != SCAN_INSIDE;
-        } else if (!arch_is_native(&tracee->registers)) {
-            tracer_release(tracer, tracee);
-        } else if (*caller == NULL) {
-            *caller = tracee;
-        } else if (tracee->tid == recovery->tid) {
-            tracer_release(tracer, *caller);
-            *caller = tracee;
-        } else {
-            tracer_release(tracer, tracee);
-        }
-    }
-    return inside;
-}
-
-/* Lets the threads that are inside run for a moment and stops them again. */
-static enum skew_code insiders_run(struct tracer *tracer, const struct tracee *caller,
-                                   struct skew_error *error)
+/* Lets all threads run, still attached. */
+static enum skew_code all_continue(struct tracer *tracer, struct skew_error *error)
 {
     for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (tracee_is_stopped(tracee) && tracee != caller) {
-            enum skew_code code = tracer_continue(tracer, tracee, error);
-            if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-                return code;
-            }
-        }
-    }
-    nanosleep(&(struct timespec){.tv_nsec = RUN_FOR_NS}, NULL);
-    for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (tracee->state == TRACEE_SEIZED) {
-            enum skew_code code = tracer_stop(tracer, tracee, error);
+        if (tracer->tracees[i].state == TRACEE_STOPPED) {
+            enum skew_code code = tracer_continue(tracer, &tracer->tracees[i], error);
             if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
                 return code;
             }
@@ -168,33 +100,37 @@ static enum skew_code insiders_run(struct tracer *tracer, const struct tracee *c
 }
 
 /*
- * Waits until nobody is inside. On SKEW_OK either *caller is the one thread
- * still stopped, or it is NULL and somebody stays inside.
+ * Until nobody is inside, for a few tries: most handlers return soon. On
+ * SKEW_OK all threads are stopped; recovery->inside says whether one stays.
  */
 static enum skew_code leave_await(struct recovery *recovery, struct scanner *scanner,
-                                  struct tracee **caller, struct skew_error *error)
+                                  struct skew_error *error)
 {
-    int64_t began = monotonic_now();
-    *caller = NULL;
-    for (;;) {
-        bool interrupted;
-        size_t inside = outsiders_release(recovery, scanner, caller, &interrupted);
-        if (inside == 0) {
-            return SKEW_OK;
+    for (int tries = 1;; tries++) {
+        enum skew_code code = settle_outside(scanner, &recovery->inside, error);
+        if (code != SKEW_OK || recovery->inside == 0 || tries == HANDLER_TRIES) {
+            return code;
         }
-        if (*caller != NULL) {
-            /* Not to be held while others take their time: one of those will do as well. */
-            tracer_release(scanner->tracer, *caller);
-            *caller = NULL;
-        }
-        if (monotonic_now() - began > (interrupted ? HANDLER_LIMIT : LEAVE_LIMIT)) {
-            return SKEW_OK;
-        }
-        enum skew_code code = insiders_run(scanner->tracer, NULL, error);
+        code = all_continue(scanner->tracer, error);
         if (code != SKEW_OK) {
             return code;
         }
+        nanosleep(&(struct timespec){.tv_nsec = HANDLER_WAIT_NS}, NULL);
     }
+}
+
+/* The thread that unmaps: the one chosen for it, else any that can. */
+static struct tracee *caller_find(const struct recovery *recovery, struct tracer *tracer)
+{
+    struct tracee *caller = NULL;
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        if (tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
+            (caller == NULL || tracee->tid == recovery->tid)) {
+            caller = tracee;
+        }
+    }
+    return caller;
 }
 
 static enum skew_code image_unmap(struct recovery *recovery, struct remote *remote,
@@ -250,30 +186,33 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         .tracer = tracer, .maps = &recovery->look->maps, .buffer = recovery->scan_buffer};
     inside_ranges(recovery, &scanner);
 
-    struct tracee *first = tracer_seize(tracer, recovery->tid, error);
-    if (first == NULL) {
-        return error->code;
-    }
-    enum skew_code code = tracer_memory_open(tracer, first, error);
+    struct tracee *caller;
+    enum skew_code code = caller_seize(tracer, &caller, error);
     if (code == SKEW_OK) {
+        recovery->tid = caller->tid;
         code = tracer_seize_all(tracer, error);
     }
     if (code == SKEW_OK) {
         code = tracer_stop_all(tracer, error);
     }
-    struct vdso_difference difference;
-    if (code == SKEW_OK) {
-        code = entries_restore(recovery, tracer, &difference, error);
+    if (code == SKEW_OK && !look_holds(recovery->look, recovery->vdso, tracer->memory)) {
+        code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
+                               "the program was replaced or changed while it was looked at; "
+                               "try again");
     }
-    struct tracee *caller = NULL;
     if (code == SKEW_OK) {
-        code = leave_await(recovery, &scanner, &caller, error);
+        code = entries_restore(recovery, tracer, error);
     }
-    if (code != SKEW_OK || caller == NULL) {
+    if (code == SKEW_OK) {
+        code = leave_await(recovery, &scanner, error);
+    }
+    caller = caller_find(recovery, tracer);
+    if (code != SKEW_OK || recovery->inside != 0 || caller == NULL) {
         return code;
     }
+    tracer_release_others(tracer, caller);
     /* Leftover stubs go first: the remote call needs the first slot. */
-    if (difference.stubs) {
+    if (recovery->look->difference.stubs) {
         code = stubs_clear(recovery, tracer, error);
     }
     if (code == SKEW_OK && recovery->image_address != 0) {
@@ -349,8 +288,9 @@ static enum skew_code recovery_confirm(struct skew_engine *engine, const struct 
 
 static enum skew_code recovery_conclude(struct skew_engine *engine, const struct look *look,
                                         const struct journal_injection *row,
-                                        const struct recovery *recovery, enum skew_code code,
-                                        struct skew_report *report, struct skew_error *error)
+                                        const struct recovery *recovery, enum journal_phase end,
+                                        enum skew_code code, struct skew_report *report,
+                                        struct skew_error *error)
 {
     struct skew_error ignored;
     if (code == SKEW_NOT_FOUND || !target_alive(&look->target)) {
@@ -365,10 +305,11 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
         if (code != SKEW_OK) {
             return code;
         }
-        error_set(error, SKEW_DRAINING, look->target.pid, 0, "recover",
-                  "the clock is true again, but thread %d is in a signal handler that interrupted "
-                  "a clock read, so the image stays mapped",
-                  (int)recovery->inside);
+        error_set(
+            error, SKEW_DRAINING, look->target.pid, 0, "recover",
+            "the clock is true again, but thread %d may be in a signal handler that interrupted "
+            "a clock read, so the image stays mapped",
+            (int)recovery->inside);
         error_advise(error, "run skewctl recover -p %d again when the handler has returned",
                      (int)look->target.pid);
         return SKEW_DRAINING;
@@ -377,8 +318,8 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
         code = recovery_confirm(engine, look, error);
     }
     if (code == SKEW_OK) {
-        report->state = SKEW_STATE_RECOVERED;
-        return row_end(engine, look, row, JOURNAL_RECOVERED, NULL, error);
+        report->state = state_from_phase(end);
+        return row_end(engine, look, row, end, NULL, error);
     }
     if (recovery->restored) {
         report->state = SKEW_STATE_DRAINING;
@@ -404,8 +345,8 @@ static enum skew_code row_end_clean(struct skew_engine *engine, const struct loo
 }
 
 enum skew_code recover_look(struct skew_engine *engine, struct look *look,
-                            struct journal_injection *row, struct skew_report *report,
-                            struct skew_error *error)
+                            struct journal_injection *row, enum journal_phase end,
+                            struct skew_report *report, struct skew_error *error)
 {
     enum skew_code code = look_touchable(look, error);
     if (code == SKEW_OK && row->id == 0) {
@@ -431,7 +372,6 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
     struct recovery recovery = {
         .vdso = &engine->vdso,
         .look = look,
-        .tid = thread_choose(&look->target),
         .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_RECOVERING},
         .scan_buffer = scan_buffer,
         .image_address = look->image_found ? look->image_address
@@ -447,5 +387,5 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
                           &report->interrupted, error);
         save_abort(&recovery.save);
     }
-    return recovery_conclude(engine, look, row, &recovery, code, report, error);
+    return recovery_conclude(engine, look, row, &recovery, end, code, report, error);
 }

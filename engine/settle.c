@@ -2,67 +2,101 @@
  * settle.c - brings the whole target to a stop in which nobody is inside given
  * ranges of code.
  *
- * A thread that is inside is let run for a moment while all others stay
- * stopped: the ranges are a few instructions, so it has left them when it is
- * stopped again. Never single-stepped: a step's SIGTRAP would kill the target
- * if skewctl died before it was taken. If skewctl dies anywhere here, all
- * threads go on; nothing has been written.
+ * A thread that is inside is let run for a moment while the others stay
+ * stopped: no path through the ranges takes more than microseconds, so it has
+ * left them when it is stopped again. At most one thread per processor runs at
+ * a time: a thread that had to wait for a processor would be stopped again
+ * before its next instruction. Never single-stepped: the SIGTRAP of a step
+ * would kill the target if skewctl died before it was taken.
+ *
+ * If skewctl dies anywhere here, all threads go on from where they are;
+ * nothing is written here.
  */
+#include "engine/settle.h"
+
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/error.h"
-#include "engine/private.h"
-#include "engine/scan.h"
 
-#define ROUNDS     200
+#define ROUNDS     1000
+#define BATCH_MAX  16
 #define RUN_FOR_NS 20000
 
-/* Lets those inside run; *inside counts them. */
-static enum skew_code insiders_run(struct scanner *scanner, size_t *inside,
-                                   struct skew_error *error)
+struct batch {
+    struct tracee *tracees[BATCH_MAX];
+    size_t count;
+};
+
+static enum skew_code batch_run(struct tracer *tracer, struct batch *batch,
+                                struct skew_error *error)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        enum skew_code code = tracer_continue(tracer, batch->tracees[i], error);
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+    }
+    nanosleep(&(struct timespec){.tv_nsec = RUN_FOR_NS}, NULL);
+    for (size_t i = 0; i < batch->count; i++) {
+        enum skew_code code = tracer_stop(tracer, batch->tracees[i], error);
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+    }
+    batch->count = 0;
+    return SKEW_OK;
+}
+
+/* One pass over all threads: those inside are let run in batches; *inside counts them. */
+static enum skew_code insiders_run(struct scanner *scanner, size_t batch_size, size_t *inside,
+                                   pid_t *waiting, struct skew_error *error)
 {
     struct tracer *tracer = scanner->tracer;
+    struct batch batch = {.count = 0};
     *inside = 0;
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->tracees[i];
         if (tracee->state != TRACEE_STOPPED && tracee->state != TRACEE_SYSCALL) {
             continue;
         }
-        switch (scan_tracee(scanner, tracee)) {
-        case SCAN_OUTSIDE:
-            break;
-        case SCAN_INSIDE:
+        enum scan_result result = scan_tracee(scanner, tracee);
+        if (result == SCAN_INTERRUPTED || result == SCAN_UNKNOWN) {
+            *waiting = tracee->tid;
+        } else if (result == SCAN_INSIDE && tracee->state == TRACEE_STOPPED) {
             (*inside)++;
-            if (tracee->state == TRACEE_STOPPED) {
-                enum skew_code code = tracer_continue(tracer, tracee, error);
-                if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-                    return code;
-                }
+            batch.tracees[batch.count++] = tracee;
+        }
+        if (batch.count == batch_size) {
+            enum skew_code code = batch_run(tracer, &batch, error);
+            if (code != SKEW_OK) {
+                return code;
             }
-            break;
-        case SCAN_INTERRUPTED:
-        case SCAN_UNKNOWN:
-            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, tracee->tid, 0, "stop",
-                                   "a signal handler may have interrupted a clock read in the very "
-                                   "bytes to be changed; nothing was changed, try again");
         }
     }
-    return SKEW_OK;
+    return batch_run(tracer, &batch, error);
 }
 
-enum skew_code settle_outside(struct scanner *scanner, struct skew_error *error)
+enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error)
 {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t batch_size = processors < 1           ? 1
+                        : processors > BATCH_MAX ? BATCH_MAX
+                                                 : (size_t)processors;
     for (int round = 0; round < ROUNDS; round++) {
-        size_t inside;
+        size_t inside = 0;
+        *waiting = 0;
         enum skew_code code = tracer_stop_all(scanner->tracer, error);
         if (code == SKEW_OK) {
-            code = insiders_run(scanner, &inside, error);
+            code = insiders_run(scanner, batch_size, &inside, waiting, error);
         }
         if (code != SKEW_OK || inside == 0) {
             return code;
         }
-        nanosleep(&(struct timespec){.tv_nsec = RUN_FOR_NS}, NULL);
+        if (monotonic_now() > scanner->tracer->deadline_ns) {
+            break;
+        }
     }
     return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, 0, 0, "stop",
-                           "a thread does not leave the bytes to be changed; nothing was changed");
+                           "a thread does not leave the bytes to be changed");
 }

@@ -1,5 +1,5 @@
 /*
- * stop.c - stops threads and lets them go.
+ * stop.c - stops single threads and lets them go.
  *
  * What happens if skewctl dies, or a signal arrives, at each step:
  *
@@ -32,34 +32,32 @@
  */
 #include "engine/stop.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/scope.h"
 
 #define MILLISECOND INT64_C(1000000)
-/* Everything together, on a machine however loaded. */
-#define OPERATION_LIMIT (20000 * MILLISECOND)
-/* No thread takes longer to stop unless it cannot: a vfork parent, a frozen cgroup. */
-#define STOP_LIMIT (2000 * MILLISECOND)
-#define SPIN_TIME  (INT64_C(50) * 1000)
-#define YIELD_TIME (2 * MILLISECOND)
-#define SLEEP_TIME (INT64_C(100) * 1000)
+/*
+ * A thread in an uninterruptible wait (a vfork parent, a frozen cgroup, a dead
+ * network disk) is given up after the first; one that only waits for a
+ * processor, or for a debugger's eye on skewctl itself, after the second.
+ */
+#define BLOCKED_LIMIT (200 * MILLISECOND)
+#define STOP_LIMIT    (5000 * MILLISECOND)
+#define SPIN_TIME     (INT64_C(50) * 1000)
+#define YIELD_TIME    (2 * MILLISECOND)
+#define SLEEP_TIME    (INT64_C(100) * 1000)
 
-#define SPARE_TRACEES   256
 #define SYSCALL_SIGNAL  (SIGTRAP | 0x80)
 #define SEIZE_OPTIONS   (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 #define STOP_EVENT(si)  ((si)->si_status >> 8)
@@ -97,18 +95,27 @@ static enum skew_code tracee_lost(const struct tracer *tracer, struct tracee *tr
                            "the thread exited, or exec replaced the program, while it was held");
 }
 
-static bool thread_exited(const struct tracer *tracer, pid_t tid)
+/* As in proc(5): R S D T t Z X; X also where there is no such thread. */
+static char thread_state(const struct tracer *tracer, pid_t tid)
 {
     char path[32];
     char text[1024];
     struct proc_stat stat;
     snprintf(path, sizeof path, "%d/stat", (int)tid);
-    return proc_file_read(tracer->tasks, path, text, sizeof text) <= 0 ||
-           !proc_stat_parse(text, &stat) || stat.state == 'Z' || stat.state == 'X';
+    if (proc_file_read(tracer->tasks, path, text, sizeof text) <= 0 ||
+        !proc_stat_parse(text, &stat)) {
+        return 'X';
+    }
+    return stat.state;
 }
 
-/* Scans list threads in the order of an earlier scan, so `hint` mostly hits. */
-static struct tracee *tracee_find(struct tracer *tracer, pid_t tid, size_t hint)
+static bool thread_exited(const struct tracer *tracer, pid_t tid)
+{
+    char state = thread_state(tracer, tid);
+    return state == 'Z' || state == 'X';
+}
+
+struct tracee *tracer_find(struct tracer *tracer, pid_t tid, size_t hint)
 {
     if (tid > tracer->highest) {
         return NULL;
@@ -138,9 +145,30 @@ static struct tracee *tracee_add(struct tracer *tracer, pid_t tid)
     return tracee;
 }
 
+/* A thread that begins life attached, and in an event stop. */
+static struct tracee *tracee_add_born(struct tracer *tracer, pid_t tid)
+{
+    struct tracee *born = tracee_add(tracer, tid);
+    if (born != NULL) {
+        born->interrupted = true;
+    }
+    return born;
+}
+
+/* Created by a tracee, seen in a scan before its creator's stop told of it. */
+static bool thread_is_ours(const struct tracer *tracer, pid_t tid)
+{
+    char path[32];
+    char text[4096];
+    uint64_t tracer_tid;
+    snprintf(path, sizeof path, "%d/status", (int)tid);
+    return proc_file_read(tracer->tasks, path, text, sizeof text) > 0 &&
+           status_field_parse(text, "TracerPid", 10, &tracer_tid) && (pid_t)tracer_tid == gettid();
+}
+
 struct tracee *tracer_seize(struct tracer *tracer, pid_t tid, struct skew_error *error)
 {
-    struct tracee *known = tracee_find(tracer, tid, 0);
+    struct tracee *known = tracer_find(tracer, tid, 0);
     if (known != NULL) {
         return known;
     }
@@ -151,6 +179,9 @@ struct tracee *tracer_seize(struct tracer *tracer, pid_t tid, struct skew_error 
     }
     if (ptrace(PTRACE_SEIZE, tid, NULL, SEIZE_OPTIONS) < 0) {
         int errnum = errno;
+        if (errnum == EPERM && thread_is_ours(tracer, tid)) {
+            return tracee_add_born(tracer, tid);
+        }
         if (errnum == ESRCH || thread_exited(tracer, tid)) {
             error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, tid, ESRCH, "seize",
                             "the thread is gone");
@@ -208,9 +239,10 @@ static enum skew_code tracee_wait(struct tracer *tracer, struct tracee *tracee, 
             return tracee_lost(tracer, tracee, error);
         }
         int64_t now = monotonic_now();
-        if (now - began > STOP_LIMIT || now > tracer->deadline_ns) {
+        if (now - began > STOP_LIMIT || now > tracer->deadline_ns ||
+            (now - began > BLOCKED_LIMIT && thread_state(tracer, tracee->tid) == 'D')) {
             return error_set_plain(error, SKEW_FAILED, tracer->target->pid, tracee->tid, 0, "stop",
-                                   "a thread does not stop; it was let go and nothing was changed");
+                                   "it does not stop, as in an uninterruptible wait");
         }
         if (now - began < SPIN_TIME) {
             __builtin_ia32_pause();
@@ -242,16 +274,13 @@ static enum skew_code clone_adopt(struct tracer *tracer, const struct tracee *cr
 {
     unsigned long tid;
     if (ptrace(PTRACE_GETEVENTMSG, creator->tid, NULL, &tid) < 0 ||
-        tracee_find(tracer, (pid_t)tid, 0) != NULL) {
+        tracer_find(tracer, (pid_t)tid, 0) != NULL) {
         return SKEW_OK;
     }
-    struct tracee *born = tracee_add(tracer, (pid_t)tid);
-    if (born == NULL) {
+    if (tracee_add_born(tracer, (pid_t)tid) == NULL) {
         return error_set_plain(error, SKEW_FAILED, tracer->target->pid, (pid_t)tid, 0, "seize",
                                "threads appear faster than they can be stopped");
     }
-    born->interrupted = true; /* it begins life in an event stop */
-    born->held_since_ns = monotonic_now();
     return SKEW_OK;
 }
 
@@ -260,6 +289,7 @@ static enum skew_code tracee_stopped(struct tracer *tracer, struct tracee *trace
 {
     tracee->state = TRACEE_STOPPED;
     tracee->interrupted = false;
+    tracee->held_since_ns = monotonic_now();
     enum skew_code code = tracee_registers_get(tracee, &tracee->registers, error);
     if (code != SKEW_OK) {
         return code;
@@ -307,8 +337,8 @@ static enum skew_code event_stop_await(struct tracer *tracer, struct tracee *tra
     }
 }
 
-static enum skew_code tracee_interrupt(const struct tracer *tracer, struct tracee *tracee,
-                                       struct skew_error *error)
+enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *tracee,
+                                struct skew_error *error)
 {
     if (tracee->interrupted || tracee->state != TRACEE_SEIZED) {
         return SKEW_OK;
@@ -321,13 +351,12 @@ static enum skew_code tracee_interrupt(const struct tracer *tracer, struct trace
                             error);
     }
     tracee->interrupted = true;
-    tracee->held_since_ns = monotonic_now();
     return SKEW_OK;
 }
 
 enum skew_code tracer_stop(struct tracer *tracer, struct tracee *tracee, struct skew_error *error)
 {
-    enum skew_code code = tracee_interrupt(tracer, tracee, error);
+    enum skew_code code = tracer_interrupt(tracer, tracee, error);
     if (code == SKEW_OK && tracee->state == TRACEE_SEIZED) {
         code = event_stop_await(tracer, tracee, error);
     }
@@ -353,111 +382,6 @@ enum skew_code tracer_continue(struct tracer *tracer, struct tracee *tracee,
         code = tracee_resume(tracer, tracee, PTRACE_CONT, 0, error);
     }
     return code;
-}
-
-/* The kernel's own record: opendir would allocate in the stop window. */
-struct directory_entry {
-    uint64_t inode;
-    int64_t offset;
-    unsigned short length;
-    unsigned char type;
-    char name[];
-};
-
-/* Attaches to all threads of one scan; *news counts those not known before. */
-static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct skew_error *error)
-{
-    *news = 0;
-    size_t hint = 0;
-    if (lseek(tracer->tasks, 0, SEEK_SET) < 0) {
-        return tracer_error(tracer, 0, errno, "list threads", "cannot list the threads", error);
-    }
-    for (;;) {
-        char buffer[8192] __attribute__((aligned(8)));
-        long length = syscall(SYS_getdents64, tracer->tasks, buffer, sizeof buffer);
-        if (length < 0) {
-            return tracer_error(tracer, 0, errno, "list threads", "cannot list the threads", error);
-        }
-        if (length == 0) {
-            return SKEW_OK;
-        }
-        for (long at = 0; at < length;) {
-            const struct directory_entry *entry = (const void *)(buffer + at);
-            at += entry->length;
-            pid_t tid = (pid_t)strtol(entry->name, NULL, 10);
-            if (tid <= 0 || tracee_find(tracer, tid, hint++) != NULL) {
-                continue;
-            }
-            if (tracer_seize(tracer, tid, error) != NULL) {
-                (*news)++;
-            } else if (error->code != SKEW_NOT_FOUND) {
-                return error->code;
-            }
-        }
-    }
-}
-
-enum skew_code tracer_seize_all(struct tracer *tracer, struct skew_error *error)
-{
-    size_t news;
-    return threads_scan(tracer, &news, error);
-}
-
-/* A thread that exits while others are being stopped is no failure. */
-static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error)
-{
-    for (size_t i = 0; i < tracer->count; i++) {
-        enum skew_code code = tracee_interrupt(tracer, &tracer->tracees[i], error);
-        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-            return code;
-        }
-    }
-    /* tracees born meanwhile are appended, so the count grows under the loop. */
-    for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        enum skew_code code =
-            tracee->state == TRACEE_SEIZED ? event_stop_await(tracer, tracee, error) : SKEW_OK;
-        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-            return code;
-        }
-    }
-    return SKEW_OK;
-}
-
-static bool any_alive(const struct tracer *tracer)
-{
-    for (size_t i = 0; i < tracer->count; i++) {
-        if (tracer->tracees[i].state != TRACEE_GONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
-{
-    for (;;) {
-        size_t news;
-        enum skew_code code = known_stop(tracer, error);
-        if (code == SKEW_OK) {
-            code = threads_scan(tracer, &news, error);
-        }
-        if (code != SKEW_OK) {
-            return code;
-        }
-        if (news == 0) {
-            break;
-        }
-        if (monotonic_now() > tracer->deadline_ns) {
-            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "stop",
-                                   "threads appear faster than they can be stopped");
-        }
-    }
-    if (!any_alive(tracer)) {
-        return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "stop",
-                               "the process exited");
-    }
-    return SKEW_OK;
 }
 
 enum skew_code tracee_registers_get(const struct tracee *tracee, arch_registers *registers,
@@ -545,79 +469,4 @@ void tracer_release(struct tracer *tracer, struct tracee *tracee)
     if (held > tracer->pause_ns) {
         tracer->pause_ns = held;
     }
-}
-
-void tracer_release_others(struct tracer *tracer, const struct tracee *kept)
-{
-    for (size_t i = 0; i < tracer->count; i++) {
-        if (&tracer->tracees[i] != kept) {
-            tracer_release(tracer, &tracer->tracees[i]);
-        }
-    }
-}
-
-struct tracer_thread {
-    struct tracer tracer;
-    tracer_function *function;
-    void *context;
-    struct skew_error *error;
-    enum skew_code code;
-};
-
-static void *tracer_thread_main(void *argument)
-{
-    struct tracer_thread *thread = argument;
-    thread->code = thread->function(&thread->tracer, thread->context, thread->error);
-    tracer_release_others(&thread->tracer, NULL);
-    return NULL;
-}
-
-/* The tracer thread takes no signals: whoever runs the engine decides about those. */
-static int tracer_thread_create(pthread_t *handle, struct tracer_thread *thread)
-{
-    sigset_t all, previous;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &previous);
-    int errnum = pthread_create(handle, NULL, tracer_thread_main, thread);
-    pthread_sigmask(SIG_SETMASK, &previous, NULL);
-    return errnum;
-}
-
-enum skew_code tracer_run(const struct target *target, tracer_function *function, void *context,
-                          int64_t *pause_ns, unsigned *exposed, struct skew_error *error)
-{
-    struct tracer_thread thread = {
-        .tracer = {.target = target,
-                   .capacity = (size_t)target->threads * 2 + SPARE_TRACEES,
-                   .memory = -1,
-                   .deadline_ns = monotonic_now() + OPERATION_LIMIT},
-        .function = function,
-        .context = context,
-        .error = error,
-    };
-    scoped_descriptor tasks = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (tasks < 0) {
-        return error_set(error, error_code_for(errno), target->pid, errno, "list threads",
-                         "cannot list the threads");
-    }
-    thread.tracer.tasks = tasks;
-    scoped_memory struct tracee *tracees = malloc(thread.tracer.capacity * sizeof *tracees);
-    if (tracees == NULL) {
-        return error_set(error, SKEW_FAILED, target->pid, 0, "stop", "out of memory");
-    }
-    /* Touched now, so that no page of it is missing in the stop window. */
-    memset(tracees, 0, thread.tracer.capacity * sizeof *tracees);
-    thread.tracer.tracees = tracees;
-
-    pthread_t handle;
-    int errnum = tracer_thread_create(&handle, &thread);
-    if (errnum != 0) {
-        return error_set(error, SKEW_FAILED, target->pid, errnum, "stop",
-                         "cannot start the tracer thread");
-    }
-    pthread_join(handle, NULL);
-    descriptor_close(&thread.tracer.memory);
-    *pause_ns = thread.tracer.pause_ns;
-    *exposed = thread.tracer.exposed;
-    return thread.code;
 }

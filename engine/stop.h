@@ -68,6 +68,11 @@ struct tracee *tracer_seize(struct tracer *tracer, pid_t tid, struct skew_error 
 /* Opens the target's memory through a seized thread. */
 enum skew_code tracer_memory_open(struct tracer *tracer, const struct tracee *tracee,
                                   struct skew_error *error);
+/* The tracee of that tid, or NULL; `hint` is an index at which it may be. */
+struct tracee *tracer_find(struct tracer *tracer, pid_t tid, size_t hint);
+/* Asks a seized thread to stop, without waiting for it. */
+enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *tracee,
+                                struct skew_error *error);
 /*
  * Brings a seized thread to an event stop. Signals met on the way are
  * delivered. Reads and cures its registers.

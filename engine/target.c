@@ -11,6 +11,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,11 @@ struct journal_key target_key(const struct target *target)
 
 bool target_alive(const struct target *target)
 {
+    /* A pidfd is readable once all threads have exited: pidfd_open(2). */
+    struct pollfd exit = {.fd = target->pidfd, .events = POLLIN};
+    if (target->pidfd >= 0) {
+        return poll(&exit, 1, 0) == 0;
+    }
     char text[1024];
     struct proc_stat stat;
     char path[64];

@@ -11,7 +11,6 @@
  * If the readback shows a wrong time the old parameters are put back the same way.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "engine/error.h"
 #include "engine/memory.h"
@@ -21,7 +20,6 @@
 struct update {
     const struct vdso *vdso;
     const struct look *look;
-    pid_t tid;
     struct save_context save;
     struct image_skew before;
     struct verification verification;
@@ -31,27 +29,6 @@ static enum skew_code update_error(const struct tracer *tracer, int errnum, cons
                                    struct skew_error *error)
 {
     return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errnum, "update", message);
-}
-
-/* What the look found must still be there: the program may have been replaced since. */
-static enum skew_code update_recheck(const struct update *update, const struct tracer *tracer,
-                                     struct skew_error *error)
-{
-    const struct look *look = update->look;
-    uint8_t live[VDSO_SIZE_MAX];
-    struct image_header header;
-    struct vdso_difference difference;
-    if (!memory_read(tracer->memory, look->vdso_address, live, update->vdso->size) ||
-        !memory_read(tracer->memory, look->image_address, &header, sizeof header) ||
-        memcmp(&header, &look->header, sizeof header) != 0) {
-        return update_error(tracer, 0, "the program was replaced while it was looked at", error);
-    }
-    vdso_compare(update->vdso, live, look->vdso_address, &difference);
-    if (memcmp(&difference, &look->difference, sizeof difference) != 0) {
-        return update_error(tracer, 0, "its vDSO was changed while it was looked at; try again",
-                            error);
-    }
-    return SKEW_OK;
 }
 
 static enum skew_code parameters_write(const struct update *update, const struct tracer *tracer,
@@ -78,11 +55,11 @@ static enum skew_code update_under_stop(struct update *update, struct remote *re
                                         struct skew_error *error)
 {
     struct tracer *tracer = remote->tracer;
-    enum skew_code code = update_recheck(update, tracer, error);
-    if (code != SKEW_OK) {
-        return code;
+    if (!look_holds(update->look, update->vdso, tracer->memory)) {
+        return update_error(tracer, 0, "the program was replaced or changed while it was looked at",
+                            error);
     }
-    code = parameters_write(update, tracer, &update->verification.skew, error);
+    enum skew_code code = parameters_write(update, tracer, &update->verification.skew, error);
     if (code == SKEW_OK) {
         code = verification_run(&update->verification, remote, &update->look->header, update->vdso,
                                 error);
@@ -97,11 +74,8 @@ static enum skew_code update_under_stop(struct update *update, struct remote *re
 static enum skew_code update_run(struct tracer *tracer, void *context, struct skew_error *error)
 {
     struct update *update = context;
-    struct tracee *tracee = tracer_seize(tracer, update->tid, error);
-    if (tracee == NULL) {
-        return error->code;
-    }
-    enum skew_code code = tracer_memory_open(tracer, tracee, error);
+    struct tracee *tracee;
+    enum skew_code code = caller_seize(tracer, &tracee, error);
     if (code == SKEW_OK) {
         code = tracer_stop(tracer, tracee, error);
     }
@@ -199,7 +173,6 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     struct update update = {
         .vdso = &engine->vdso,
         .look = look,
-        .tid = thread_choose(&look->target),
         .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_UPDATING},
         .before = look->skew,
         .verification = {.clock = verification_clock(request->clocks),

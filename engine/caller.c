@@ -1,5 +1,5 @@
 /*
- * thread.c - chooses the thread that makes the remote calls.
+ * caller.c - chooses the thread that makes the remote calls, and attaches to it.
  *
  * It is held longest, so best is one that would not have run anyway and whose
  * wait the kernel resumes by itself; worst is one that cannot be stopped.
@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/error.h"
 #include "engine/private.h"
 
 #define THREADS_LOOKED_AT 64
+#define TRIES             100
 
 enum suitability { UNFIT, UNINTERRUPTIBLE, WAIT_EXPOSED, BUSY, WAITING };
 
@@ -38,7 +40,7 @@ static enum suitability thread_judge(int tasks, const char *tid)
     return arch_syscall_interruptible(strtoull(text, NULL, 10)) ? WAIT_EXPOSED : WAITING;
 }
 
-pid_t thread_choose(const struct target *target)
+static pid_t thread_choose(const struct target *target)
 {
     pid_t best = target->live_tid;
     enum suitability best_suitability = UNFIT;
@@ -64,4 +66,19 @@ pid_t thread_choose(const struct target *target)
     }
     closedir(tasks);
     return best;
+}
+
+enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, struct skew_error *error)
+{
+    for (int try = 0; try < TRIES && target_alive(tracer->target); try++) {
+        *caller = tracer_seize(tracer, thread_choose(tracer->target), error);
+        if (*caller == NULL && error->code != SKEW_NOT_FOUND) {
+            return error->code;
+        }
+        if (*caller != NULL && tracer_memory_open(tracer, *caller, error) == SKEW_OK) {
+            return SKEW_OK;
+        }
+    }
+    return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "seize",
+                           "the process exited");
 }

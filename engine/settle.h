@@ -1,0 +1,16 @@
+/*
+ * settle.h - a stop of the whole target with nobody inside given ranges.
+ */
+#ifndef SKEWCTL_ENGINE_SETTLE_H
+#define SKEWCTL_ENGINE_SETTLE_H
+
+#include "engine/scan.h"
+
+/*
+ * On SKEW_OK all threads are stopped and none has its program counter inside
+ * the scanner's ranges. *waiting is 0 if none will return into them either;
+ * otherwise it is a thread in a signal handler that will, or may.
+ */
+enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error);
+
+#endif

@@ -1,0 +1,217 @@
+/*
+ * tracer.c - the thread that traces, and stopping a whole target from it.
+ *
+ * Promise: tracer_stop_all returns SKEW_OK only if every thread of the target
+ * is stopped: the last scan of /proc/PID/task was made while all known threads
+ * were stopped, so nobody was left to create another. Whatever happens, all
+ * threads are let go when tracer_run returns: by PTRACE_DETACH, or by the end
+ * of the tracer thread, which the kernel treats like the death of a tracer.
+ *
+ * What happens at each step if skewctl dies or a signal arrives: see stop.c.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/error.h"
+#include "engine/scope.h"
+#include "engine/stop.h"
+
+/* Everything together, on a machine however loaded. */
+#define OPERATION_LIMIT INT64_C(20000000000)
+#define SPARE_TRACEES   256
+
+static enum skew_code list_error(const struct tracer *tracer, int errnum, struct skew_error *error)
+{
+    return error_set_plain(error, error_code_for(errnum), tracer->target->pid, 0, errnum,
+                           "list threads", "cannot list the threads");
+}
+
+/* The kernel's own record: opendir would allocate in the stop window. */
+struct directory_entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
+
+/* Attaches to all threads of one scan; *news counts those not known before. */
+static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct skew_error *error)
+{
+    *news = 0;
+    size_t hint = 0;
+    if (lseek(tracer->tasks, 0, SEEK_SET) < 0) {
+        return list_error(tracer, errno, error);
+    }
+    for (;;) {
+        char buffer[8192] __attribute__((aligned(8)));
+        long length = syscall(SYS_getdents64, tracer->tasks, buffer, sizeof buffer);
+        if (length < 0) {
+            return list_error(tracer, errno, error);
+        }
+        if (length == 0) {
+            return SKEW_OK;
+        }
+        for (long at = 0; at < length;) {
+            const struct directory_entry *entry = (const void *)(buffer + at);
+            at += entry->length;
+            pid_t tid = (pid_t)strtol(entry->name, NULL, 10);
+            if (tid <= 0 || tracer_find(tracer, tid, hint++) != NULL) {
+                continue;
+            }
+            if (tracer_seize(tracer, tid, error) != NULL) {
+                (*news)++;
+            } else if (error->code != SKEW_NOT_FOUND) {
+                return error->code;
+            }
+        }
+    }
+}
+
+enum skew_code tracer_seize_all(struct tracer *tracer, struct skew_error *error)
+{
+    size_t news;
+    return threads_scan(tracer, &news, error);
+}
+
+/* A thread that exits while others are being stopped is no failure. */
+static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        enum skew_code code = tracer_interrupt(tracer, &tracer->tracees[i], error);
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+    }
+    /* tracees born meanwhile are appended, so the count grows under the loop. */
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        enum skew_code code =
+            tracee->state == TRACEE_SEIZED ? tracer_stop(tracer, tracee, error) : SKEW_OK;
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+    }
+    return SKEW_OK;
+}
+
+static bool any_alive(const struct tracer *tracer)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        if (tracer->tracees[i].state != TRACEE_GONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
+{
+    for (;;) {
+        size_t news;
+        enum skew_code code = known_stop(tracer, error);
+        if (code == SKEW_OK) {
+            code = threads_scan(tracer, &news, error);
+        }
+        if (code != SKEW_OK) {
+            return code;
+        }
+        if (news == 0) {
+            break;
+        }
+        if (monotonic_now() > tracer->deadline_ns) {
+            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "stop",
+                                   "threads appear faster than they can be stopped");
+        }
+    }
+    if (!any_alive(tracer)) {
+        return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "stop",
+                               "the process exited");
+    }
+    return SKEW_OK;
+}
+
+void tracer_release_others(struct tracer *tracer, const struct tracee *kept)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        if (&tracer->tracees[i] != kept) {
+            tracer_release(tracer, &tracer->tracees[i]);
+        }
+    }
+}
+
+struct tracer_thread {
+    struct tracer tracer;
+    tracer_function *function;
+    void *context;
+    struct skew_error *error;
+    enum skew_code code;
+};
+
+static void *tracer_thread_main(void *argument)
+{
+    struct tracer_thread *thread = argument;
+    thread->code = thread->function(&thread->tracer, thread->context, thread->error);
+    tracer_release_others(&thread->tracer, NULL);
+    return NULL;
+}
+
+/* The tracer thread takes no signals: whoever runs the engine decides about those. */
+static int tracer_thread_create(pthread_t *handle, struct tracer_thread *thread)
+{
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    int errnum = pthread_create(handle, NULL, tracer_thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    return errnum;
+}
+
+enum skew_code tracer_run(const struct target *target, tracer_function *function, void *context,
+                          int64_t *pause_ns, unsigned *exposed, struct skew_error *error)
+{
+    struct tracer_thread thread = {
+        .tracer = {.target = target,
+                   .capacity = (size_t)target->threads * 2 + SPARE_TRACEES,
+                   .memory = -1,
+                   .deadline_ns = monotonic_now() + OPERATION_LIMIT},
+        .function = function,
+        .context = context,
+        .error = error,
+    };
+    scoped_descriptor tasks = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (tasks < 0) {
+        return error_set(error, error_code_for(errno), target->pid, errno, "list threads",
+                         "cannot list the threads");
+    }
+    thread.tracer.tasks = tasks;
+    scoped_memory struct tracee *tracees = malloc(thread.tracer.capacity * sizeof *tracees);
+    if (tracees == NULL) {
+        return error_set(error, SKEW_FAILED, target->pid, 0, "stop", "out of memory");
+    }
+    /* Touched now, so that no page of it is missing in the stop window. */
+    memset(tracees, 0, thread.tracer.capacity * sizeof *tracees);
+    thread.tracer.tracees = tracees;
+
+    pthread_t handle;
+    int errnum = tracer_thread_create(&handle, &thread);
+    if (errnum != 0) {
+        return error_set(error, SKEW_FAILED, target->pid, errnum, "stop",
+                         "cannot start the tracer thread");
+    }
+    pthread_join(handle, NULL);
+    if (thread.code != SKEW_OK) {
+        error_name_thread(error);
+    }
+    descriptor_close(&thread.tracer.memory);
+    *pause_ns = thread.tracer.pause_ns;
+    *exposed = thread.tracer.exposed;
+    return thread.code;
+}
