@@ -185,6 +185,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
     struct scanner scanner = {
         .tracer = tracer, .maps = &recovery->look->maps, .buffer = recovery->scan_buffer};
     inside_ranges(recovery, &scanner);
+    settle_prepare(&scanner);
 
     struct tracee *caller;
     enum skew_code code = caller_seize(tracer, &caller, error);

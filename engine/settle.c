@@ -60,7 +60,7 @@ static enum skew_code insiders_run(struct scanner *scanner, size_t batch_size, s
         if (tracee->state != TRACEE_STOPPED && tracee->state != TRACEE_SYSCALL) {
             continue;
         }
-        enum scan_result result = scan_tracee(scanner, tracee);
+        enum scan_result result = tracee->outside ? SCAN_OUTSIDE : scan_tracee(scanner, tracee);
         if (result == SCAN_INTERRUPTED || result == SCAN_UNKNOWN) {
             *waiting = tracee->tid;
         } else if (result == SCAN_INSIDE && tracee->state == TRACEE_STOPPED) {
@@ -77,12 +77,25 @@ static enum skew_code insiders_run(struct scanner *scanner, size_t batch_size, s
     return batch_run(tracer, &batch, error);
 }
 
+/* Most threads are outside: that is found out while the others still run. */
+static void scan_early(void *context, struct tracee *tracee)
+{
+    tracee->outside = scan_tracee(context, tracee) == SCAN_OUTSIDE;
+}
+
+void settle_prepare(struct scanner *scanner)
+{
+    scanner->tracer->stopped = scan_early;
+    scanner->tracer->stopped_context = scanner;
+}
+
 enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     size_t batch_size = processors < 1           ? 1
                         : processors > BATCH_MAX ? BATCH_MAX
                                                  : (size_t)processors;
+    settle_prepare(scanner);
     for (int round = 0; round < ROUNDS; round++) {
         size_t inside = 0;
         *waiting = 0;

@@ -6,6 +6,9 @@
 
 #include "engine/scan.h"
 
+/* From here on threads are looked at as they stop, while others still run. */
+void settle_prepare(struct scanner *scanner);
+
 /*
  * On SKEW_OK all threads are stopped and none has its program counter inside
  * the scanner's ranges. *waiting is 0 if none will return into them either;

@@ -289,6 +289,7 @@ static enum skew_code tracee_stopped(struct tracer *tracer, struct tracee *trace
 {
     tracee->state = TRACEE_STOPPED;
     tracee->interrupted = false;
+    tracee->outside = false;
     tracee->held_since_ns = monotonic_now();
     enum skew_code code = tracee_registers_get(tracee, &tracee->registers, error);
     if (code != SKEW_OK) {
@@ -299,6 +300,9 @@ static enum skew_code tracee_stopped(struct tracer *tracer, struct tracee *trace
     if (interruption == ARCH_INTERRUPTION_EXPOSED && !tracee->exposed) {
         tracee->exposed = true;
         tracer->exposed++;
+    }
+    if (tracer->stopped != NULL) {
+        tracer->stopped(tracer->stopped_context, tracee);
     }
     return SKEW_OK;
 }

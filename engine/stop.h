@@ -19,6 +19,8 @@ struct tracee {
     pid_t tid;
     enum tracee_state state;
     bool interrupted; /* an interrupt is on its way */
+    bool member;      /* seen in the target's list of threads */
+    bool outside;     /* scan.h: found outside at this stop */
     bool exposed;     /* a wait with a time limit may have been cut short */
     bool altered;     /* the thread's registers are not, or not yet, `registers` */
     int signal;       /* taken at a signal-delivery stop and still to be delivered */
@@ -42,6 +44,9 @@ struct tracer {
     int64_t deadline_ns; /* CLOCK_MONOTONIC: by then everything must have been let go */
     int64_t pause_ns;    /* the longest time a thread was held so far */
     unsigned exposed;    /* threads for which `exposed` was set */
+    /* Called for each thread as it stops, while others may still run; or NULL. */
+    void (*stopped)(void *context, struct tracee *tracee);
+    void *stopped_context;
 };
 
 typedef enum skew_code tracer_function(struct tracer *tracer, void *context,
@@ -79,9 +84,8 @@ enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *trac
  */
 enum skew_code tracer_stop(struct tracer *tracer, struct tracee *tracee, struct skew_error *error);
 /*
- * Attaches to and stops every thread of the target. Returns SKEW_OK only after
- * a scan of /proc/PID/task that was made when all known threads were stopped
- * found no other.
+ * Attaches to and stops every thread of the target; SKEW_OK only if there is
+ * certainly no other (tracer.c).
  */
 enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error);
 /* Attaches to every thread that is there now, stopping none. */

@@ -141,7 +141,18 @@ static bool thread_stat_read(int directory, const char *tid, struct proc_stat *s
     return proc_file_read(directory, path, text, sizeof text) > 0 && proc_stat_parse(text, stat);
 }
 
-/* Counts the threads and finds one that has not exited, the leader if possible. */
+static bool thread_live(const struct target *target, const char *tid, char *state)
+{
+    struct proc_stat stat;
+    if (!thread_stat_read(target->directory, tid, &stat) || stat.state == 'Z' ||
+        stat.state == 'X') {
+        return false;
+    }
+    *state = stat.state;
+    return true;
+}
+
+/* Finds a thread that has not exited: nearly always the first in the list, the leader. */
 static enum skew_code threads_look(struct target *target, struct skew_error *error)
 {
     int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -154,18 +165,10 @@ static enum skew_code threads_look(struct target *target, struct skew_error *err
         return error_set(error, error_code_for(errnum), target->pid, errnum, "list threads",
                          "cannot list the threads");
     }
-    target->live_tid = 0;
-    target->threads = 0;
-    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
-        struct proc_stat stat;
-        if (entry->d_name[0] == '.' || !thread_stat_read(target->directory, entry->d_name, &stat) ||
-            stat.state == 'Z' || stat.state == 'X') {
-            continue;
-        }
-        target->threads++;
-        if (target->live_tid == 0) {
+    struct dirent *entry;
+    while (target->live_tid == 0 && (entry = readdir(tasks)) != NULL) {
+        if (entry->d_name[0] != '.' && thread_live(target, entry->d_name, &target->state)) {
             target->live_tid = (pid_t)atoi(entry->d_name);
-            target->state = stat.state;
         }
     }
     closedir(tasks);
@@ -216,6 +219,7 @@ static enum skew_code target_look(struct target *target, struct skew_error *erro
     uint64_t value;
     target->tracer = status_field_parse(text, "TracerPid", 10, &value) ? (pid_t)value : 0;
     target->seccomp = status_field_parse(text, "Seccomp", 10, &value) ? (unsigned)value : 0;
+    target->threads = status_field_parse(text, "Threads", 10, &value) ? (unsigned)value : 1;
     target->capabilities = status_field_parse(text, "CapEff", 16, &value) ? value : 0;
     executable_look(target);
     return SKEW_OK;

@@ -2,8 +2,8 @@
  * tracer.c - the thread that traces, and stopping a whole target from it.
  *
  * Promise: tracer_stop_all returns SKEW_OK only if every thread of the target
- * is stopped: the last scan of /proc/PID/task was made while all known threads
- * were stopped, so nobody was left to create another. Whatever happens, all
+ * is stopped: with all known threads stopped, either their number was that of
+ * the target's threads, or a scan of /proc/PID/task found no other. Whatever happens, all
  * threads are let go when tracer_run returns: by PTRACE_DETACH, or by the end
  * of the tracer thread, which the kernel treats like the death of a tracer.
  *
@@ -63,10 +63,17 @@ static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct s
             const struct directory_entry *entry = (const void *)(buffer + at);
             at += entry->length;
             pid_t tid = (pid_t)strtol(entry->name, NULL, 10);
-            if (tid <= 0 || tracer_find(tracer, tid, hint++) != NULL) {
+            if (tid <= 0) {
                 continue;
             }
-            if (tracer_seize(tracer, tid, error) != NULL) {
+            struct tracee *known = tracer_find(tracer, tid, hint++);
+            if (known != NULL) {
+                known->member = true;
+                continue;
+            }
+            struct tracee *found = tracer_seize(tracer, tid, error);
+            if (found != NULL) {
+                found->member = true;
                 (*news)++;
             } else if (error->code != SKEW_NOT_FOUND) {
                 return error->code;
@@ -82,24 +89,69 @@ enum skew_code tracer_seize_all(struct tracer *tracer, struct skew_error *error)
 }
 
 /* A thread that exits while others are being stopped is no failure. */
-static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error)
+static bool stop_failed(enum skew_code code)
+{
+    return code != SKEW_OK && code != SKEW_NOT_FOUND;
+}
+
+/* Stops every known thread but the leader, which goes on meanwhile. */
+static enum skew_code others_stop(struct tracer *tracer, struct skew_error *error)
 {
     for (size_t i = 0; i < tracer->count; i++) {
-        enum skew_code code = tracer_interrupt(tracer, &tracer->tracees[i], error);
-        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-            return code;
+        struct tracee *tracee = &tracer->tracees[i];
+        if (tracee->tid != tracer->target->pid) {
+            enum skew_code code = tracer_interrupt(tracer, tracee, error);
+            if (stop_failed(code)) {
+                return code;
+            }
         }
     }
-    /* tracees born meanwhile are appended, so the count grows under the loop. */
+    /* Tracees born meanwhile are appended, so the count grows under the loop. */
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->tracees[i];
-        enum skew_code code =
-            tracee->state == TRACEE_SEIZED ? tracer_stop(tracer, tracee, error) : SKEW_OK;
-        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-            return code;
+        if (tracee->state == TRACEE_SEIZED && tracee->tid != tracer->target->pid) {
+            enum skew_code code = tracer_stop(tracer, tracee, error);
+            if (stop_failed(code)) {
+                return code;
+            }
         }
     }
     return SKEW_OK;
+}
+
+/*
+ * The leader is stopped last and let go first: in most programs it runs the
+ * event loop, and so it is held for the shortest time.
+ */
+static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error)
+{
+    enum skew_code code = others_stop(tracer, error);
+    struct tracee *leader = tracer_find(tracer, tracer->target->pid, 0);
+    if (code == SKEW_OK && leader != NULL && leader->state == TRACEE_SEIZED) {
+        code = tracer_stop(tracer, leader, error);
+        if (!stop_failed(code)) {
+            code = others_stop(tracer, error);
+        }
+    }
+    return code;
+}
+
+/*
+ * True if the stopped threads are as many as the target has: then they are
+ * all of it, since nobody runs who could create or end one. Much cheaper than a
+ * scan. Where it is false (a leader that exited is counted) the scan decides.
+ */
+static bool all_counted(const struct tracer *tracer)
+{
+    char text[4096];
+    uint64_t threads;
+    uint64_t stopped = 0;
+    for (size_t i = 0; i < tracer->count; i++) {
+        const struct tracee *tracee = &tracer->tracees[i];
+        stopped += tracee->state != TRACEE_GONE && tracee->member;
+    }
+    return proc_file_read(tracer->target->directory, "status", text, sizeof text) > 0 &&
+           status_field_parse(text, "Threads", 10, &threads) && threads == stopped;
 }
 
 static bool any_alive(const struct tracer *tracer)
@@ -117,9 +169,13 @@ enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
     for (;;) {
         size_t news;
         enum skew_code code = known_stop(tracer, error);
-        if (code == SKEW_OK) {
-            code = threads_scan(tracer, &news, error);
+        if (code != SKEW_OK) {
+            return code;
         }
+        if (all_counted(tracer)) {
+            break;
+        }
+        code = threads_scan(tracer, &news, error);
         if (code != SKEW_OK) {
             return code;
         }
@@ -140,6 +196,10 @@ enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
 
 void tracer_release_others(struct tracer *tracer, const struct tracee *kept)
 {
+    struct tracee *leader = tracer_find(tracer, tracer->target->pid, 0);
+    if (leader != NULL && leader != kept) {
+        tracer_release(tracer, leader);
+    }
     for (size_t i = 0; i < tracer->count; i++) {
         if (&tracer->tracees[i] != kept) {
             tracer_release(tracer, &tracer->tracees[i]);

@@ -152,20 +152,14 @@ enum arch_interruption arch_interruption_cure(arch_registers *registers)
 /*
  * struct sigcontext: ... rsp, rip, eflags, then cs, gs, fs, ss as four 16-bit
  * fields of one word. In 64-bit code gs and fs are stored as 0, ss as the user
- * data segment, or 0 by kernels that do not save it.
+ * data segment (UC_SIGCONTEXT_SS, since Linux 4.7).
  */
-#define SEGMENTS_CODE_MASK  UINT64_C(0x0000ffffffffffff)
-#define SEGMENTS_STACK_SELF UINT64_C(0x2b)
+#define SEGMENTS_OF_USER_CODE UINT64_C(0x002b000000000033)
 
 bool arch_frame_parse(const uint64_t *words, size_t index, uint64_t *program_counter,
                       uint64_t *stack_pointer)
 {
-    uint64_t word = words[index];
-    if ((word & SEGMENTS_CODE_MASK) != CODE_SEGMENT_64) {
-        return false;
-    }
-    uint64_t stack_segment = word >> 48;
-    if (stack_segment != SEGMENTS_STACK_SELF && stack_segment != 0) {
+    if (words[index] != SEGMENTS_OF_USER_CODE) {
         return false;
     }
     *program_counter = words[index - 2];
