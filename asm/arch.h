@@ -89,7 +89,6 @@ bool arch_patch_parse(uint64_t address, const uint8_t *bytes, uint64_t *target);
 bool arch_frame_parse(const uint64_t *words, size_t index, uint64_t *program_counter,
                       uint64_t *stack_pointer);
 
-
 /*
  * Copies the vDSO's text so that it works at `text_address`. RIP-relative
  * operands that point outside the text keep pointing there; branches stay

@@ -109,6 +109,9 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
     *report = (struct skew_report){.pid = pid};
     enum skew_code code = clock_range_check(wanted.clocks, wanted.offset_ns, error);
     if (code == SKEW_OK) {
+        code = look_init(pid, wanted.force, error);
+    }
+    if (code == SKEW_OK) {
         code = look_with_row(engine, pid, &look, &row, report, error);
     }
     if (code != SKEW_OK) {
@@ -121,11 +124,13 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
     }
     bool leftovers = row.id != 0 || look.situation == SITUATION_PARTIAL;
     if (code == SKEW_OK && leftovers && !injected_whole(&look, &row) && !wanted.dry_run) {
-        struct skew_report finished;
+        struct skew_report finished = {0};
         code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, &finished, error);
         look_close(&look);
         if (code == SKEW_OK) {
             code = look_with_row(engine, pid, &look, &row, report, error);
+        } else {
+            *report = finished;
         }
         if (code != SKEW_OK) {
             return code;

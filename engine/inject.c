@@ -68,6 +68,8 @@ static void patch_ranges(const struct image_header *header, struct scanner *scan
     }
 }
 
+/* stop window begins */
+
 /* T's own place must be outside too, and T cannot run on once it makes remote calls. */
 static enum skew_code caller_stop(struct scanner *scanner, struct tracee *tracee,
                                   struct skew_error *error)
@@ -228,6 +230,8 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     }
     return code;
 }
+
+/* stop window ends */
 
 static enum skew_code row_plan(struct skew_engine *engine, const struct look *look,
                                const struct image *image, const struct skew_request *request,

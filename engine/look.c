@@ -213,6 +213,17 @@ enum skew_code look_touchable(const struct look *look, struct skew_error *error)
     return SKEW_OK;
 }
 
+enum skew_code look_init(pid_t pid, bool force, struct skew_error *error)
+{
+    if (pid != 1 || force) {
+        return SKEW_OK;
+    }
+    error_set(error, SKEW_REFUSED, pid, 0, "look",
+              "it is the init process, and the whole system depends on it");
+    error_advise(error, "use --force if that is what you want");
+    return SKEW_REFUSED;
+}
+
 /*
  * Root's programs have CAP_SYS_TIME by default; one that has it without
  * CAP_SYS_ADMIN was given it on purpose. The daemons are known by name as well.
@@ -233,9 +244,9 @@ static bool sets_the_clock(const struct target *target)
 enum skew_code look_skewable(const struct look *look, bool force, struct skew_error *error)
 {
     const struct target *target = &look->target;
-    if (target->pid == 1 && !force) {
-        return refuse(look, error, "it is the init process, and the whole system depends on it",
-                      "use --force if that is what you want");
+    enum skew_code code = look_init(target->pid, force, error);
+    if (code != SKEW_OK) {
+        return code;
     }
     if (sets_the_clock(target) && !force) {
         return refuse(look, error, "it may set the real clock, and would correct it by the skew",

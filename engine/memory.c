@@ -20,6 +20,8 @@ int memory_open(int process_directory, pid_t tid, bool writable)
     return openat(process_directory, path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 }
 
+/* stop window begins */
+
 bool memory_read(int memory, uint64_t address, void *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
@@ -65,3 +67,5 @@ bool memory_write(int memory, uint64_t address, const void *bytes, size_t size)
     }
     return memory_equals(memory, address, bytes, size);
 }
+
+/* stop window ends */

@@ -39,8 +39,9 @@
 #include "engine/scope.h"
 #include "engine/settle.h"
 
-#define HANDLER_TRIES   5
-#define HANDLER_WAIT_NS 5000000
+/* Waits of 1, 2, 4, ... 64 ms between the tries. */
+#define HANDLER_TRIES   8
+#define HANDLER_WAIT_NS 1000000L
 
 struct recovery {
     const struct vdso *vdso;
@@ -54,6 +55,8 @@ struct recovery {
     bool unmapped;
     pid_t inside; /* a thread that kept the image from being unmapped */
 };
+
+/* stop window begins */
 
 /* Under the stop, after all has been looked at again. */
 static enum skew_code entries_restore(struct recovery *recovery, struct tracer *tracer,
@@ -115,7 +118,7 @@ static enum skew_code leave_await(struct recovery *recovery, struct scanner *sca
         if (code != SKEW_OK) {
             return code;
         }
-        nanosleep(&(struct timespec){.tv_nsec = HANDLER_WAIT_NS}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = HANDLER_WAIT_NS << (tries - 1)}, NULL);
     }
 }
 
@@ -221,6 +224,8 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
     }
     return code;
 }
+
+/* stop window ends */
 
 /*
  * A mapping that an inject made just before it died, without a header yet: at

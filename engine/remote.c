@@ -36,6 +36,8 @@
 #include "engine/error.h"
 #include "engine/memory.h"
 
+/* stop window begins */
+
 #define SIGNAL_RETRIES 1000
 /* The readback makes system calls of its own where the vDSO falls back to them. */
 #define SYSCALL_STOPS_MAX 64
@@ -170,3 +172,5 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
     remote->armed = false;
     return SKEW_OK;
 }
+
+/* stop window ends */

@@ -29,15 +29,16 @@
  */
 #include "engine/scan.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/memory.h"
 
-#define WHOLE  UINT64_C(0x100000) /* a stack of up to 1 MiB is searched to its end */
+#define STACK  UINT64_C(0x4000000) /* a stack of up to 64 MiB is searched to its end, */
+#define SHARED UINT64_C(0x100000)  /* and 1 MiB of a mapping that may hold several */
 #define WINDOW UINT64_C(0x40000)
 #define STACKS 4 /* nested alternate stacks that are followed */
+
+/* stop window begins */
 
 static bool address_inside(const struct scanner *scanner, uint64_t address)
 {
@@ -52,10 +53,10 @@ static bool address_inside(const struct scanner *scanner, uint64_t address)
 /* No signal that has a handler is blocked, so no ordinary handler is running. */
 static bool handlers_idle(const struct scanner *scanner, pid_t tid)
 {
-    char path[32];
+    char path[TASK_PATH_SIZE];
     char text[4096];
     uint64_t blocked, caught;
-    snprintf(path, sizeof path, "%d/status", (int)tid);
+    task_path_format(tid, "status", path);
     return proc_file_read(scanner->tracer->tasks, path, text, sizeof text) > 0 &&
            status_field_parse(text, "SigBlk", 16, &blocked) &&
            status_field_parse(text, "SigCgt", 16, &caught) && (blocked & caught) == 0;
@@ -74,6 +75,14 @@ static void stacks_follow(struct stacks *stacks, uint64_t pointer, uint64_t star
     }
 }
 
+/* A mapping that serves as one stack: the main thread's, or one with a guard below. */
+static bool mapping_is_stack(const struct scanner *scanner, const struct mapping *row)
+{
+    const struct mapping *below = maps_find(scanner->maps, row->start - 1);
+    return strcmp(row->name, "[stack]") == 0 ||
+           (below != NULL && strcmp(below->permissions, "---p") == 0);
+}
+
 /* How far up from a stack pointer to look; *whole if that is to the end of the stack. */
 static uint64_t stack_end(const struct scanner *scanner, uint64_t start, bool *whole)
 {
@@ -83,7 +92,7 @@ static uint64_t stack_end(const struct scanner *scanner, uint64_t start, bool *w
         *whole = false;
         return start + WINDOW;
     }
-    *whole = row->end - start <= WHOLE;
+    *whole = row->end - start <= (mapping_is_stack(scanner, row) ? STACK : SHARED);
     return *whole ? row->end : start + WINDOW;
 }
 
@@ -133,6 +142,11 @@ enum scan_result scan_tracee(struct scanner *scanner, const struct tracee *trace
     bool complete = true;
     for (size_t i = 0; i < stacks.count; i++) {
         uint64_t start = stacks.pointers[i] & ~UINT64_C(7);
+        uint64_t word;
+        if (i > 0 && !memory_read(scanner->tracer->memory, start, &word, sizeof word)) {
+            /* It only looked like a frame's: there is no such stack. */
+            continue;
+        }
         bool whole;
         uint64_t end = stack_end(scanner, start, &whole);
         complete = complete && whole;
@@ -142,3 +156,5 @@ enum scan_result scan_tracee(struct scanner *scanner, const struct tracee *trace
     }
     return complete || handlers_idle(scanner, tracee->tid) ? SCAN_OUTSIDE : SCAN_UNKNOWN;
 }
+
+/* stop window ends */

@@ -23,6 +23,8 @@
 #define BATCH_MAX  16
 #define RUN_FOR_NS 20000
 
+/* stop window begins */
+
 struct batch {
     struct tracee *tracees[BATCH_MAX];
     size_t count;
@@ -113,3 +115,5 @@ enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct sk
     return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, 0, 0, "stop",
                            "a thread does not leave the bytes to be changed");
 }
+
+/* stop window ends */

@@ -35,7 +35,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -45,6 +44,8 @@
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/scope.h"
+
+/* stop window begins */
 
 #define MILLISECOND INT64_C(1000000)
 /*
@@ -98,10 +99,10 @@ static enum skew_code tracee_lost(const struct tracer *tracer, struct tracee *tr
 /* As in proc(5): R S D T t Z X; X also where there is no such thread. */
 static char thread_state(const struct tracer *tracer, pid_t tid)
 {
-    char path[32];
+    char path[TASK_PATH_SIZE];
     char text[1024];
     struct proc_stat stat;
-    snprintf(path, sizeof path, "%d/stat", (int)tid);
+    task_path_format(tid, "stat", path);
     if (proc_file_read(tracer->tasks, path, text, sizeof text) <= 0 ||
         !proc_stat_parse(text, &stat)) {
         return 'X';
@@ -158,10 +159,10 @@ static struct tracee *tracee_add_born(struct tracer *tracer, pid_t tid)
 /* Created by a tracee, seen in a scan before its creator's stop told of it. */
 static bool thread_is_ours(const struct tracer *tracer, pid_t tid)
 {
-    char path[32];
+    char path[TASK_PATH_SIZE];
     char text[4096];
     uint64_t tracer_tid;
-    snprintf(path, sizeof path, "%d/status", (int)tid);
+    task_path_format(tid, "status", path);
     return proc_file_read(tracer->tasks, path, text, sizeof text) > 0 &&
            status_field_parse(text, "TracerPid", 10, &tracer_tid) && (pid_t)tracer_tid == gettid();
 }
@@ -474,3 +475,5 @@ void tracer_release(struct tracer *tracer, struct tracee *tracee)
         tracer->pause_ns = held;
     }
 }
+
+/* stop window ends */

@@ -53,6 +53,24 @@ ssize_t proc_file_read(int directory, const char *name, char *buffer, size_t siz
     return (ssize_t)length;
 }
 
+void task_path_format(pid_t tid, const char *name, char path[TASK_PATH_SIZE])
+{
+    char digits[16];
+    size_t count = 0;
+    for (unsigned rest = (unsigned)tid; count == 0 || rest != 0; rest /= 10) {
+        digits[count++] = (char)('0' + rest % 10);
+    }
+    size_t length = 0;
+    while (count > 0) {
+        path[length++] = digits[--count];
+    }
+    path[length++] = '/';
+    for (; *name != '\0' && length < TASK_PATH_SIZE - 1; name++) {
+        path[length++] = *name;
+    }
+    path[length] = '\0';
+}
+
 bool status_field_parse(const char *status, const char *field, int base, uint64_t *value)
 {
     size_t length = strlen(field);

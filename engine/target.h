@@ -55,6 +55,10 @@ int target_file_open(const struct target *target, const char *name, int flags);
  */
 ssize_t proc_file_read(int directory, const char *name, char *buffer, size_t size);
 
+/* "TID/name", for a descriptor of /proc/PID/task. May be used during a stop. */
+#define TASK_PATH_SIZE 48
+void task_path_format(pid_t tid, const char *name, char path[TASK_PATH_SIZE]);
+
 /* One number of /proc/TID/status, in the given base. False where the field is absent. */
 bool status_field_parse(const char *status, const char *field, int base, uint64_t *value);
 

@@ -31,6 +31,8 @@ static enum skew_code update_error(const struct tracer *tracer, int errnum, cons
     return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errnum, "update", message);
 }
 
+/* stop window begins */
+
 static enum skew_code parameters_write(const struct update *update, const struct tracer *tracer,
                                        const struct image_skew *skew, struct skew_error *error)
 {
@@ -96,6 +98,8 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
     }
     return code;
 }
+
+/* stop window ends */
 
 static enum skew_code row_ready(struct skew_engine *engine, const struct look *look,
                                 struct journal_injection *row, const struct skew_request *request,

@@ -34,6 +34,8 @@ uint64_t verification_clock(uint64_t clocks)
     return (uint64_t)__builtin_ctzll(plain != 0 ? plain : clocks);
 }
 
+/* stop window begins */
+
 static int64_t floor_to(int64_t value, int64_t unit)
 {
     int64_t rest = value % unit;
@@ -138,3 +140,5 @@ enum skew_code verification_run(struct verification *verification, struct remote
     }
     return SKEW_OK;
 }
+
+/* stop window ends */

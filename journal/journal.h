@@ -43,14 +43,14 @@ struct journal_error {
  * allows one live injection per process.
  */
 enum journal_phase {
-    JOURNAL_PLANNED,    /* written down; nothing touched */
-    JOURNAL_INJECTING,  /* registers saved; remote calls and patching under way */
-    JOURNAL_ACTIVE,     /* patched and verified */
-    JOURNAL_UPDATING,   /* active, parameters being changed in place */
-    JOURNAL_RECOVERING, /* registers saved; entries being restored, image being unmapped */
-    JOURNAL_DRAINING,   /* entries restored; image left mapped for whoever is inside */
-    JOURNAL_RECOVERED,  /* as before */
-    JOURNAL_GONE,       /* the process exited, or exec replaced it */
+    JOURNAL_PLANNED,       /* written down; nothing touched */
+    JOURNAL_INJECTING,     /* registers saved; remote calls and patching under way */
+    JOURNAL_ACTIVE,        /* patched and verified */
+    JOURNAL_UPDATING,      /* active, parameters being changed in place */
+    JOURNAL_RECOVERING,    /* registers saved; entries being restored, image being unmapped */
+    JOURNAL_DRAINING,      /* entries restored; image left mapped for whoever is inside */
+    JOURNAL_RECOVERED,     /* as before */
+    JOURNAL_GONE,          /* the process exited, or exec replaced it */
     JOURNAL_FAILED_UNDONE, /* the injection did not succeed and was undone */
 };
 #define JOURNAL_PHASE_COUNT 9
@@ -64,7 +64,7 @@ struct journal_key {
     char boot_id[40];       /* /proc/sys/kernel/random/boot_id, without newline */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid of the one who counts the pid */
     pid_t pid;
-    uint64_t start_time;    /* field 22 of /proc/PID/stat, clock ticks since boot */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
 };
 
 /* An entry point whose first bytes are, or will be, overwritten. */
