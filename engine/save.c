@@ -8,6 +8,9 @@
 #include "engine/error.h"
 #include "engine/private.h"
 
+/* How long a held thread may wait for another writer of the journal. */
+#define HELD_WAIT_MS 100
+
 enum skew_code save_begin(struct save_context *save, pid_t pid, struct skew_error *error)
 {
     struct journal_error journal_error = {0};
@@ -23,9 +26,11 @@ enum skew_code save_registers(void *context, pid_t tid, const arch_registers *re
                               struct skew_error *error)
 {
     struct save_context *save = context;
-    /* A signal moved the thread on, and its new registers are to be saved too. */
+    /* A signal moved the thread on, and its new registers are to be saved while it is held. */
     if (!save->begun) {
+        journal_wait_limit(save->journal, HELD_WAIT_MS);
         enum skew_code code = save_begin(save, tid, error);
+        journal_wait_limit(save->journal, -1);
         if (code != SKEW_OK) {
             return code;
         }

@@ -31,7 +31,8 @@
 #include "journal/place.h"
 #include "journal/schema.h"
 
-#define BUSY_TIMEOUT_MS 2000
+/* Many may write at once, on a disk that takes its time. */
+#define WAIT_LIMIT_MS 10000
 
 /* 1 MiB of pages of 4 KiB: a WAL left behind must be read by whoever opens it next. */
 #define WAL_FRAMES_MAX 256
@@ -58,7 +59,7 @@ static enum journal_code configure(struct journal *journal, struct journal_error
         {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
         {SQLITE_DBCONFIG_DEFENSIVE, 1},
     };
-    int result = sqlite3_busy_timeout(journal->database, BUSY_TIMEOUT_MS);
+    int result = sqlite3_busy_timeout(journal->database, WAIT_LIMIT_MS);
 
     for (size_t i = 0; result == SQLITE_OK && i < sizeof(options) / sizeof(options[0]); i++)
         result = sqlite3_db_config(journal->database, options[i].option, options[i].value, NULL);
@@ -124,6 +125,11 @@ void journal_close(struct journal *journal)
     sqlite3_close(journal->database);
     free(journal->path);
     free(journal);
+}
+
+void journal_wait_limit(struct journal *journal, int milliseconds)
+{
+    sqlite3_busy_timeout(journal->database, milliseconds < 0 ? WAIT_LIMIT_MS : milliseconds);
 }
 
 const char *journal_path(const struct journal *journal)

@@ -113,6 +113,8 @@ enum journal_code journal_open(const char *path, struct journal **journal,
                                struct journal_error *error);
 void journal_close(struct journal *journal);
 const char *journal_path(const struct journal *journal);
+/* How long to wait for another writer before JOURNAL_BUSY; negative restores the default, 10 s. */
+void journal_wait_limit(struct journal *journal, int milliseconds);
 
 /*
  * Records an injection in phase PLANNED with its patches and the pristine vDSO

@@ -108,16 +108,21 @@ skew_shim_clock_gettime:
 	load_skew
 	bt	%rcx, %r8
 	jnc	2f
-	add	(%rsi), %r9
-	add	8(%rsi), %r10
-	cmp	$1000000000, %r10
-	jae	3f
-1:	mov	%r9, (%rsi)
-	mov	%r10, 8(%rsi)
+	/*
+	 * The skew's nanoseconds less a second, taken before the time is known: the
+	 * addition then tells the carry by itself, one step sooner on the path from
+	 * rdtsc to the end of the read, which the next read's lfence waits for.
+	 */
+	lea	-1000000000(%r10), %rdx
+	add	8(%rsi), %rdx
+	jc	3f
+	add	%r9, (%rsi)
+	add	%r10, 8(%rsi)
 2:	ret
-3:	sub	$1000000000, %r10
-	inc	%r9
-	jmp	1b
+3:	inc	%r9
+	add	%r9, (%rsi)
+	mov	%rdx, 8(%rsi)
+	ret
 
 /*
  * int gettimeofday(struct timeval *rdi, struct timezone *rsi)

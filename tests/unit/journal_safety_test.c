@@ -295,6 +295,7 @@ static void a_held_lock_is_busy_after_the_deadline(void **state)
     assert_int_equal(journal_registers_begin(other, id, JOURNAL_INJECTING, &fixture->error),
                      JOURNAL_OK);
 
+    journal_wait_limit(fixture->journal, 2000);
     clock_gettime(CLOCK_MONOTONIC, &start);
     journal_assert_error(&fixture->error,
                          journal_plan(fixture->journal, &planned, "vdso", 4, &fixture->error),
