@@ -80,7 +80,8 @@ void harness_release(struct keep *mark)
 {
     for (struct keep **link = &kept; *link && *link != mark;) {
         struct keep *entry = *link;
-        if (entry->kind != KEEP_MEMORY) {
+        struct child *child = entry->thing;
+        if (entry->kind == KEEP_DIRECTORY || (entry->kind == KEEP_CHILD && !child->ended)) {
             link = &entry->next;
             continue;
         }

@@ -54,7 +54,8 @@ char *harness_format(const char *format, ...) __attribute__((format(printf, 1, 2
 
 /*
  * For loops within one test: frees the memory that was handed out since the
- * mark. Children and folders stay, and so does what was there before.
+ * mark, children that have ended included. Running children and folders stay,
+ * and so does what was there before.
  */
 struct keep *harness_mark(void);
 void harness_release(struct keep *mark);

@@ -9,7 +9,8 @@
  * and each adds what its source file says at the top. In short:
  *     clock_reader [THREADS [PAUSE_US]]  reads the clocks and checks each value;
  *                    also clock_reader_musl, linked statically with musl
- *     blocked        one thread in each kind of waiting system call
+ *     blocked [restartable]  one thread in each kind of waiting system call, or
+ *                    only in those that the kernel restarts
  *     signals        real-time signals and timers, counted
  *     parked         a thread held in a handler that interrupted a clock read
  *     pointers       NULL and bad pointers, unknown and dynamic clocks

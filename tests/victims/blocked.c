@@ -1,5 +1,6 @@
 /*
- * blocked - one thread in each kind of wait that a stop must not be seen by.
+ * blocked [restartable] - one thread in each kind of wait that a stop must not
+ * be seen by, or only in those that the kernel itself restarts after a stop.
  * A wait that returns without its cause (EINTR without a handler having run, a
  * wrong count, a value that was not sent) makes "check" bad. It answers
  *     wake    gives each wait its cause, waits until each thread has returned
@@ -288,7 +289,6 @@ static struct wait waits[] = {
     {.name = "poll", .once = wait_poll, .cause = send_byte},
     {.name = "poll with a time-out", .once = wait_poll_finite, .cause = send_byte},
     {.name = "select", .once = wait_select, .cause = send_byte},
-    {.name = "epoll_wait", .once = wait_epoll, .cause = send_byte},
     {.name = "futex", .once = wait_futex, .cause = cause_futex},
     {.name = "condition", .once = wait_condition, .cause = cause_condition},
     {.name = "nanosleep", .once = wait_nanosleep, .cause = send_signal, .by_handler = true},
@@ -297,11 +297,14 @@ static struct wait waits[] = {
      .cause = send_signal,
      .by_handler = true},
     {.name = "pause", .once = wait_pause, .cause = send_signal, .by_handler = true},
-    {.name = "sigwaitinfo", .once = wait_sigwaitinfo, .cause = cause_sigwaitinfo},
     {.name = "wait4", .once = wait_wait4, .cause = cause_wait4},
     {.name = "accept", .once = wait_accept, .cause = cause_accept},
+    /* These see EINTR: signal(7), "Interruption of system calls by stop signals". */
+    {.name = "epoll_wait", .once = wait_epoll, .cause = send_byte},
+    {.name = "sigwaitinfo", .once = wait_sigwaitinfo, .cause = cause_sigwaitinfo},
 };
-#define WAITS (sizeof waits / sizeof *waits)
+#define UNRESTARTABLE 2
+static size_t wait_count = sizeof waits / sizeof *waits;
 
 static void *run(void *argument)
 {
@@ -333,7 +336,7 @@ static bool all_asleep(void)
 {
     for (int tries = 0, good = 0; tries < 10000; tries++) {
         bool every = true;
-        for (size_t i = 0; i < WAITS; i++)
+        for (size_t i = 0; i < wait_count; i++)
             every = every && asleep(&waits[i]);
         good = every ? good + 1 : 0;
         if (good == 3)
@@ -347,12 +350,12 @@ static bool wake(struct wait *wait)
 {
     int64_t due = atomic_load(&wait->woken) + 1;
     wait->cause(wait);
-    for (int tries = 0; tries < 10000; tries++) {
+    for (int tries = 0; tries < 100000; tries++) {
         if (atomic_load(&wait->woken) >= due)
             return true;
-        usleep(1000);
+        usleep(100);
         /* A signal that came just before the wait did not end it. */
-        if (wait->by_handler && tries % 100 == 99)
+        if (wait->by_handler && tries % 1000 == 999)
             wait->cause(wait);
     }
     return false;
@@ -361,7 +364,7 @@ static bool wake(struct wait *wait)
 static void answer_line(const char *line, char *answer, size_t size)
 {
     if (strcmp(line, "wake") == 0) {
-        for (size_t i = 0; i < WAITS; i++)
+        for (size_t i = 0; i < wait_count; i++)
             if (!wake(&waits[i])) {
                 snprintf(answer, size, "bad %s was not woken", waits[i].name);
                 return;
@@ -374,7 +377,7 @@ static void answer_line(const char *line, char *answer, size_t size)
         return;
     }
     int64_t least = INT64_MAX;
-    for (size_t i = 0; i < WAITS; i++)
+    for (size_t i = 0; i < wait_count; i++)
         if (atomic_load(&waits[i].woken) < least)
             least = atomic_load(&waits[i].woken);
     if (atomic_load(&errors))
@@ -383,15 +386,17 @@ static void answer_line(const char *line, char *answer, size_t size)
         snprintf(answer, size, "ok %ld", (long)least);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count > 1 && strcmp(arguments[1], "restartable") == 0)
+        wait_count -= UNRESTARTABLE;
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &action, NULL);
     sigset_t waited;
     sigemptyset(&waited);
     sigaddset(&waited, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &waited, NULL);
-    for (size_t i = 0; i < WAITS; i++) {
+    for (size_t i = 0; i < wait_count; i++) {
         int ends[2];
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
             return 1;

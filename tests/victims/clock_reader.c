@@ -8,6 +8,8 @@
  * go back while its offset stands; errno and the registers of registers.h are
  * as before. The main thread reads too, and answers
  *     allow CLOCK NS, forbid CLOCK NS   "ok"; CLOCK is realtime or monotonic
+ *     advance N     waits until every thread has done N rounds more; "ok", or
+ *                   "bad" with the number of one that stands still
  *     measure clock_gettime ID | gettimeofday | time
  *                                       "LOW HIGH": skewed minus true, in ns
  */
@@ -244,6 +246,23 @@ static void measure(const char *entry, char *answer, size_t size)
     snprintf(answer, size, "%" PRId64 " %" PRId64, low, high);
 }
 
+static void advance(int64_t rounds, char *answer, size_t size)
+{
+    int64_t due[THREADS_MAX];
+    for (unsigned i = 0; i < threads; i++)
+        due[i] = atomic_load(&progress[i]) + rounds;
+    int64_t end = true_time(CLOCK_MONOTONIC) + 20 * SECOND;
+    for (unsigned i = 0; i < threads; i++)
+        while (atomic_load(&progress[i]) < due[i]) {
+            if (true_time(CLOCK_MONOTONIC) > end) {
+                snprintf(answer, size, "bad thread %u stands still", i);
+                return;
+            }
+            read_rounds(0, 1);
+        }
+    snprintf(answer, size, "ok");
+}
+
 static void change_allowed(bool allow, enum family family, int64_t offset)
 {
     for (size_t i = 0; i < OFFSETS_MAX; i++)
@@ -269,6 +288,8 @@ static void answer_line(const char *line, char *answer, size_t size)
             snprintf(answer, size, "bad %u errors, first: %s", atomic_load(&errors), first_error);
         else
             snprintf(answer, size, "ok %" PRId64, least);
+    } else if (sscanf(line, "advance %" SCNd64, &offset) == 1) {
+        advance(offset, answer, size);
     } else if (strncmp(line, "measure ", 8) == 0) {
         measure(line + 8, answer, size);
     } else if (sscanf(line, "%15s %15s %" SCNd64, verb, clock, &offset) == 3) {

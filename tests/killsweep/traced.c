@@ -1,0 +1,215 @@
+/* See traced.h. */
+#include "traced.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define THREADS_MAX  64
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
+
+/* A thread of the traced program and the call that it is in. */
+struct thread {
+    pid_t tid;
+    long call, number;
+};
+
+struct trace {
+    pid_t leader;
+    long point;
+    size_t count;
+    struct thread threads[THREADS_MAX];
+    struct traced result;
+};
+
+/* What the child needs between fork and exec. */
+struct birth {
+    int errors;
+    int nothing;
+    bool traced;
+};
+
+/* A group of its own, so that waitpid(2) can tell its threads from the harness's children. */
+static void be_born(void *argument)
+{
+    const struct birth *birth = argument;
+    setpgid(0, 0);
+    dup2(birth->nothing, STDIN_FILENO);
+    dup2(birth->nothing, STDOUT_FILENO);
+    dup2(birth->errors, STDERR_FILENO);
+    if (birth->traced)
+        ptrace(PTRACE_TRACEME, 0, 0, 0);
+}
+
+static const char *errors_path(void)
+{
+    return harness_format("%s/skewctl.err", harness_home());
+}
+
+static struct child *start(const char *const argv[], bool traced)
+{
+    struct birth birth = {
+        .errors = open(errors_path(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
+        .nothing = open("/dev/null", O_RDWR | O_CLOEXEC),
+        .traced = traced,
+    };
+    if (birth.errors < 0 || birth.nothing < 0)
+        fail_msg("open: %s", strerror(errno));
+    struct child *child =
+        child_start(argv, &(struct start){.before_exec = be_born, .argument = &birth});
+    close(birth.errors);
+    close(birth.nothing);
+    return child;
+}
+
+static void on_alarm(int signal)
+{
+    (void)signal;
+}
+
+/* Makes waitpid(2) return now and then, so that the deadline is seen. */
+static void alarm_every(time_t seconds)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval interval = {{seconds, 0}, {seconds, 0}};
+    setitimer(ITIMER_REAL, &interval, NULL);
+}
+
+/* The next change of a thread of the group; 0 when there are no more. */
+static pid_t wait_next(const struct trace *trace, int64_t end, int *status)
+{
+    for (;;) {
+        pid_t tid = waitpid(-trace->leader, status, __WALL);
+        if (tid > 0)
+            return tid;
+        if (errno == ECHILD)
+            return 0;
+        if (errno != EINTR)
+            fail_msg("waitpid: %s", strerror(errno));
+        if (harness_monotonic_ns() > end)
+            fail_msg("skewctl, %s, does not end", trace->result.killed ? "killed" : "traced");
+    }
+}
+
+static struct thread *thread_find(struct trace *trace, pid_t tid)
+{
+    for (size_t i = 0; i < trace->count; i++)
+        if (trace->threads[i].tid == tid)
+            return &trace->threads[i];
+    return NULL;
+}
+
+static struct thread *thread_add(struct trace *trace, pid_t tid)
+{
+    if (trace->count == THREADS_MAX)
+        fail_msg("skewctl has more than %d threads", THREADS_MAX);
+    trace->threads[trace->count] = (struct thread){.tid = tid};
+    return &trace->threads[trace->count++];
+}
+
+/* Whether this stop is the point. */
+static bool at_point(struct trace *trace, struct thread *thread)
+{
+    struct __ptrace_syscall_info info;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof info, &info) <= 0)
+        return false;
+    bool is_exit = info.op == PTRACE_SYSCALL_INFO_EXIT;
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+        thread->call = ++trace->result.calls;
+        thread->number = (long)info.entry.nr;
+    } else if (!is_exit || thread->call == 0) {
+        return false;
+    }
+    if (trace->point == POINT_NEVER || thread->call != point_call(trace->point) ||
+        is_exit != point_is_exit(trace->point))
+        return false;
+    trace->result.number = thread->number;
+    trace->result.attached = thread->tid != trace->leader;
+    return true;
+}
+
+/* A thread has stopped: kills the program if this is the point, else lets it go on. */
+static void handle_stop(struct trace *trace, pid_t tid, int status)
+{
+    int signal = WSTOPSIG(status);
+    struct thread *thread = thread_find(trace, tid);
+    if (!thread) {
+        /* A thread that is followed from birth begins with this stop. */
+        thread = thread_add(trace, tid);
+        if (signal == SIGSTOP)
+            signal = 0;
+    }
+    if (signal == SYSCALL_STOP) {
+        signal = 0;
+        if (at_point(trace, thread)) {
+            trace->result.killed = true;
+            kill(trace->leader, SIGKILL);
+            return;
+        }
+    } else if (status >> 16) {
+        signal = 0;
+    }
+    /* ESRCH: it was killed meanwhile. */
+    ptrace(PTRACE_SYSCALL, tid, 0, signal);
+}
+
+static void conclude(struct traced *result, struct child *child)
+{
+    close(child->input);
+    close(child->output);
+    result->code = WIFEXITED(child->status) ? WEXITSTATUS(child->status) : -1;
+    const char *err = harness_file_read(errors_path(), NULL);
+    result->err = err ? err : "";
+}
+
+struct traced traced_run(const char *const argv[], long point)
+{
+    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+    alarm_every(1);
+    struct child *child = start(argv, true);
+    struct trace trace = {.leader = child->pid, .point = point};
+    int status;
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (!WIFSTOPPED(status))
+        fail_msg("%s could not be started", argv[0]);
+    thread_add(&trace, child->pid);
+    ptrace(PTRACE_SETOPTIONS, child->pid, 0,
+           PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK);
+    ptrace(PTRACE_SYSCALL, child->pid, 0, 0);
+    for (pid_t tid; (tid = wait_next(&trace, end, &status)) != 0;) {
+        if (WIFSTOPPED(status)) {
+            handle_stop(&trace, tid, status);
+        } else if (tid == child->pid) {
+            child->ended = true;
+            child->status = status;
+        }
+    }
+    alarm_every(0);
+    conclude(&trace.result, child);
+    return trace.result;
+}
+
+struct traced timed_run(const char *const argv[], int64_t delay_ns)
+{
+    struct child *child = start(argv, false);
+    struct timespec delay = {delay_ns / 1000000000, delay_ns % 1000000000};
+    nanosleep(&delay, NULL);
+    struct traced result = {.killed = child_alive(child)};
+    if (result.killed)
+        kill(child->pid, SIGKILL);
+    child_wait(child, HARNESS_DEADLINE_MS);
+    /* It may have ended by itself between the two. */
+    result.killed = WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL;
+    conclude(&result, child);
+    return result;
+}

@@ -1,0 +1,43 @@
+/*
+ * traced.h - runs skewctl and kills it with SIGKILL at a given system call, or
+ * after a given time.
+ *
+ * System calls are counted from 1 over all threads, beginning after the
+ * program's own execve(2). A point is the entry of the k-th call (the kernel
+ * then does not make it) or its exit (it is made, its caller does not learn
+ * of it).
+ *
+ * Memory and failures are as in harness.h.
+ */
+#ifndef KILLSWEEP_TRACED_H
+#define KILLSWEEP_TRACED_H
+
+#include "harness.h"
+
+/* Never comes: the program runs to its end. */
+#define POINT_NEVER (-1)
+
+/* Points in order: 0 is the entry of the first call, 1 its exit, 2 the entry of the second... */
+static inline long point_call(long point)
+{
+    return point / 2 + 1;
+}
+
+static inline bool point_is_exit(long point)
+{
+    return point % 2 != 0;
+}
+
+struct traced {
+    bool killed;   /* by us */
+    long calls;    /* system calls entered */
+    long number;   /* where killed at a point: which system call that was */
+    bool attached; /* ... and whether its caller is the thread that attaches to the target */
+    int code;      /* exit code where not killed; -1 where a signal ended it */
+    const char *err;
+};
+
+struct traced traced_run(const char *const argv[], long point);
+struct traced timed_run(const char *const argv[], int64_t delay_ns);
+
+#endif
