@@ -184,7 +184,8 @@ struct traced traced_run(const char *const argv[], long point)
         fail_msg("%s could not be started", argv[0]);
     thread_add(&trace, child->pid);
     ptrace(PTRACE_SETOPTIONS, child->pid, 0,
-           PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK);
+           PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+               PTRACE_O_TRACEVFORK);
     ptrace(PTRACE_SYSCALL, child->pid, 0, 0);
     for (pid_t tid; (tid = wait_next(&trace, end, &status)) != 0;) {
         if (WIFSTOPPED(status)) {
