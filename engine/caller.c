@@ -75,6 +75,9 @@ enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, struc
         if (*caller == NULL && error->code != SKEW_NOT_FOUND) {
             return error->code;
         }
+        if (*caller != NULL) {
+            (*caller)->member = true;
+        }
         if (*caller != NULL && tracer_memory_open(tracer, *caller, error) == SKEW_OK) {
             return SKEW_OK;
         }

@@ -75,7 +75,9 @@ static enum skew_code caller_stop(struct scanner *scanner, struct tracee *tracee
                                   struct skew_error *error)
 {
     enum skew_code code = tracer_stop(scanner->tracer, tracee, error);
-    for (int round = 0; code == SKEW_OK && scan_tracee(scanner, tracee) == SCAN_INSIDE; round++) {
+    for (int round = 0;
+         code == SKEW_OK && !tracee->outside && scan_tracee(scanner, tracee) == SCAN_INSIDE;
+         round++) {
         if (round == CALLER_ROUNDS) {
             return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, tracee->tid, 0,
                                    "stop", "a thread does not leave the bytes to be changed");
@@ -155,11 +157,12 @@ static enum skew_code entries_patch(const struct injection *injection, const str
 {
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         const struct image_patch *patch = &injection->image->header.patches[f];
-        if (memory_write(tracer->memory, patch->address, patch->patched, ARCH_PATCH_SIZE)) {
+        if (memory_equals(tracer->memory, patch->address, patch->original, ARCH_PATCH_SIZE) &&
+            memory_write(tracer->memory, patch->address, patch->patched, ARCH_PATCH_SIZE)) {
             continue;
         }
         int errnum = errno;
-        for (; f >= 0; f--) {
+        while (f-- > 0) {
             patch = &injection->image->header.patches[f];
             memory_write(tracer->memory, patch->address, patch->original, ARCH_PATCH_SIZE);
         }
@@ -202,14 +205,15 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     patch_ranges(&injection->image->header, &scanner);
 
     struct tracee *tracee;
+    settle_prepare(&scanner);
     enum skew_code code = caller_seize(tracer, &tracee, error);
-    if (code == SKEW_OK) {
-        code = caller_stop(&scanner, tracee, error);
-    }
     if (code == SKEW_OK && !look_holds(injection->look, injection->vdso, tracer->memory)) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program was replaced or changed while it was looked at; "
                                "nothing was changed, try again");
+    }
+    if (code == SKEW_OK) {
+        code = caller_stop(&scanner, tracee, error);
     }
     if (code != SKEW_OK) {
         return code;

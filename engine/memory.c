@@ -38,15 +38,15 @@ bool memory_read(int memory, uint64_t address, void *bytes, size_t size)
     return true;
 }
 
-static bool memory_equals(int memory, uint64_t address, const uint8_t *bytes, size_t size)
+bool memory_equals(int memory, uint64_t address, const void *bytes, size_t size)
 {
-    uint8_t chunk[512];
+    uint8_t chunk[4096];
     for (size_t done = 0; done < size;) {
         size_t part = size - done < sizeof chunk ? size - done : sizeof chunk;
         if (!memory_read(memory, address + done, chunk, part)) {
             return false;
         }
-        if (memcmp(chunk, bytes + done, part) != 0) {
+        if (memcmp(chunk, (const uint8_t *)bytes + done, part) != 0) {
             errno = EIO;
             return false;
         }

@@ -30,4 +30,7 @@ bool memory_read(int memory, uint64_t address, void *bytes, size_t size);
  */
 bool memory_write(int memory, uint64_t address, const void *bytes, size_t size);
 
+/* True if exactly these bytes are there. */
+bool memory_equals(int memory, uint64_t address, const void *bytes, size_t size);
+
 #endif

@@ -196,13 +196,13 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         recovery->tid = caller->tid;
         code = tracer_seize_all(tracer, error);
     }
-    if (code == SKEW_OK) {
-        code = tracer_stop_all(tracer, error);
-    }
     if (code == SKEW_OK && !look_holds(recovery->look, recovery->vdso, tracer->memory)) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program was replaced or changed while it was looked at; "
                                "try again");
+    }
+    if (code == SKEW_OK) {
+        code = tracer_stop_all(tracer, error);
     }
     if (code == SKEW_OK) {
         code = entries_restore(recovery, tracer, error);

@@ -60,12 +60,18 @@ static enum skew_code remote_arm(struct remote *remote, struct skew_error *error
     if (code != SKEW_OK) {
         return code;
     }
+    static const uint8_t zeroes[ARCH_STUB_SIZE];
+    if (!remote->taken &&
+        !memory_equals(remote->tracer->memory, remote->stub, zeroes, sizeof zeroes)) {
+        return remote_error(remote, 0, "something lies where the call would be made", error);
+    }
     uint8_t stub[ARCH_STUB_SIZE];
     size_t length = arch_stub_build(&remote->tracee->registers, stub);
     if (!memory_write(remote->tracer->memory, remote->stub, stub, length)) {
         return remote_error(remote, errno, "cannot write into the vDSO's slack", error);
     }
     remote->armed = true;
+    remote->taken = true;
     return SKEW_OK;
 }
 
@@ -154,7 +160,7 @@ enum skew_code remote_readback(struct remote *remote, uint64_t image, struct ske
 
 enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
 {
-    if (!remote->armed) {
+    if (!remote->taken) {
         return SKEW_OK;
     }
     if (remote->tracee->state == TRACEE_SYSCALL || remote->tracee->state == TRACEE_STOPPED) {
@@ -170,6 +176,7 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
         return remote_error(remote, errno, "cannot clear the vDSO's slack", error);
     }
     remote->armed = false;
+    remote->taken = false;
     return SKEW_OK;
 }
 

@@ -17,7 +17,8 @@ struct remote {
     uint64_t stub;         /* ARCH_STUB_SIZE zero bytes in the vDSO's slack */
     remote_save *save;
     void *save_context;
-    bool armed; /* the stub is in place */
+    bool armed; /* the stub is in place, for the thread's present registers */
+    bool taken; /* the stub's bytes are no longer zero */
 };
 
 /*

@@ -18,7 +18,8 @@ struct scanner {
     const struct maps *maps; /* read before the stop: where stacks end */
     struct scan_range ranges[SCAN_RANGES_MAX];
     size_t range_count;
-    uint8_t *buffer; /* SCAN_BUFFER_SIZE bytes, allocated before the stop */
+    size_t processors; /* settle.h: how many threads may run at a time */
+    uint8_t *buffer;   /* SCAN_BUFFER_SIZE bytes, allocated before the stop */
 };
 #define SCAN_BUFFER_SIZE 0x10000
 

@@ -33,6 +33,9 @@ struct batch {
 static enum skew_code batch_run(struct tracer *tracer, struct batch *batch,
                                 struct skew_error *error)
 {
+    if (batch->count == 0) {
+        return SKEW_OK;
+    }
     for (size_t i = 0; i < batch->count; i++) {
         enum skew_code code = tracer_continue(tracer, batch->tracees[i], error);
         if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
@@ -51,8 +54,8 @@ static enum skew_code batch_run(struct tracer *tracer, struct batch *batch,
 }
 
 /* One pass over all threads: those inside are let run in batches; *inside counts them. */
-static enum skew_code insiders_run(struct scanner *scanner, size_t batch_size, size_t *inside,
-                                   pid_t *waiting, struct skew_error *error)
+static enum skew_code insiders_run(struct scanner *scanner, size_t *inside, pid_t *waiting,
+                                   struct skew_error *error)
 {
     struct tracer *tracer = scanner->tracer;
     struct batch batch = {.count = 0};
@@ -69,7 +72,7 @@ static enum skew_code insiders_run(struct scanner *scanner, size_t batch_size, s
             (*inside)++;
             batch.tracees[batch.count++] = tracee;
         }
-        if (batch.count == batch_size) {
+        if (batch.count == scanner->processors) {
             enum skew_code code = batch_run(tracer, &batch, error);
             if (code != SKEW_OK) {
                 return code;
@@ -85,25 +88,14 @@ static void scan_early(void *context, struct tracee *tracee)
     tracee->outside = scan_tracee(context, tracee) == SCAN_OUTSIDE;
 }
 
-void settle_prepare(struct scanner *scanner)
-{
-    scanner->tracer->stopped = scan_early;
-    scanner->tracer->stopped_context = scanner;
-}
-
 enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t batch_size = processors < 1           ? 1
-                        : processors > BATCH_MAX ? BATCH_MAX
-                                                 : (size_t)processors;
-    settle_prepare(scanner);
     for (int round = 0; round < ROUNDS; round++) {
         size_t inside = 0;
         *waiting = 0;
         enum skew_code code = tracer_stop_all(scanner->tracer, error);
         if (code == SKEW_OK) {
-            code = insiders_run(scanner, batch_size, &inside, waiting, error);
+            code = insiders_run(scanner, &inside, waiting, error);
         }
         if (code != SKEW_OK || inside == 0) {
             return code;
@@ -117,3 +109,13 @@ enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct sk
 }
 
 /* stop window ends */
+
+void settle_prepare(struct scanner *scanner)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    scanner->processors = processors < 1           ? 1
+                          : processors > BATCH_MAX ? BATCH_MAX
+                                                   : (size_t)processors;
+    scanner->tracer->stopped = scan_early;
+    scanner->tracer->stopped_context = scanner;
+}

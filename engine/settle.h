@@ -6,7 +6,10 @@
 
 #include "engine/scan.h"
 
-/* From here on threads are looked at as they stop, while others still run. */
+/*
+ * To be called before any thread is stopped: from here on threads are looked at
+ * as they stop, while others still run.
+ */
 void settle_prepare(struct scanner *scanner);
 
 /*

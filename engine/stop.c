@@ -55,7 +55,7 @@
  */
 #define BLOCKED_LIMIT (200 * MILLISECOND)
 #define STOP_LIMIT    (5000 * MILLISECOND)
-#define SPIN_TIME     (INT64_C(50) * 1000)
+#define SPIN_TIME     (INT64_C(5) * 1000)
 #define YIELD_TIME    (2 * MILLISECOND)
 #define SLEEP_TIME    (INT64_C(100) * 1000)
 

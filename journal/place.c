@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journal/create.h"
 #include "journal/error.h"
 
 /* The unix VFS of SQLite takes no path above 512 bytes, suffix and terminator included. */
@@ -188,9 +189,8 @@ static enum journal_code check_file(int folder, const char *name, const char *pa
 
     descriptor = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (descriptor < 0 && errno == ENOENT) {
-        /* mknod(2) makes a file without opening it; that another skewctl was faster is fine. */
-        if (mknodat(folder, name, S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
-            const int errnum = errno;
+        const int errnum = journal_create(folder, name);
+        if (errnum != 0) {
             return journal_error_set(error, journal_code_of_errno(errnum), errnum, OPERATION,
                                      ADVICE_OTHER, "%s %s cannot be made: %s", what, path,
                                      strerror(errnum));

@@ -208,6 +208,19 @@ static enum journal_code turn_to_wal(struct journal *journal, struct journal_err
     return JOURNAL_OK;
 }
 
+unsigned char *journal_schema_serialize(size_t *size)
+{
+    sqlite3 *database = NULL;
+    sqlite3_int64 length = 0;
+    unsigned char *bytes = NULL;
+    if (sqlite3_open(":memory:", &database) == SQLITE_OK &&
+        sqlite3_exec(database, schema, NULL, NULL, NULL) == SQLITE_OK)
+        bytes = sqlite3_serialize(database, "main", &length, 0);
+    sqlite3_close(database);
+    *size = (size_t)length;
+    return bytes;
+}
+
 enum journal_code journal_schema_prepare(struct journal *journal, struct journal_error *error)
 {
     bool empty;

@@ -6,6 +6,9 @@
 
 #include "journal/connection.h"
 
+/* An empty journal as the bytes of its file, for sqlite3_free(); NULL where memory ran out. */
+unsigned char *journal_schema_serialize(size_t *size);
+
 /*
  * Judges the file behind a connection that has not run a statement yet, creates
  * the tables where it is empty, and puts it into WAL mode. A file that is not a
