@@ -1,9 +1,11 @@
 /*
  * pause.c - for how long a target stands still, as it sees it itself: the
- * largest gap between two reads of the clock by its main thread, while it is
- * injected, updated, recovered, or treated by the floor program.
+ * largest gap between two reads of the clock by one of its threads, while it is
+ * injected, updated, recovered, or treated by the floor program. That thread is
+ * the first or one in the middle: whoever stops threads one by one stops some of
+ * them later and others longer.
  *
- * The four take turns, so that all meet the same load. The target's main thread
+ * The four take turns, so that all meet the same load. The watched thread
  * and the program that stops it have a processor each, where there are two: what
  * is measured is the stop, not how the scheduler shares a processor.
  */
@@ -13,13 +15,12 @@
 #include "spinner.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* Reports only: where all threads of a target want the processors, the gap is the scheduler's. */
-static const unsigned spinning[] = {2, 16};
+static const unsigned busy[] = {2, 16};
 
 #define LIMIT 1.5
 
@@ -28,7 +29,7 @@ struct spinner {
     struct spinner_board *board;
 };
 
-static struct spinner spinner_start(unsigned threads, const char *others)
+static struct spinner spinner_start(unsigned threads, const char *watched)
 {
     struct spinner spinner;
     int descriptor = memfd_create("spinner", 0);
@@ -41,7 +42,7 @@ static struct spinner spinner_start(unsigned threads, const char *others)
     spinner.child = child_start((const char *const[]){bench_program("bench_spinner"),
                                                       harness_format("%d", descriptor),
                                                       harness_format("%d", bench_processor_last()),
-                                                      harness_format("%u", threads), others, NULL},
+                                                      harness_format("%u", threads), watched, NULL},
                                 NULL);
     close(descriptor);
     return spinner;
@@ -73,38 +74,45 @@ static void gap_add(struct series *series, struct spinner *spinner, const char *
     series_add(series, spinner_ask(spinner));
 }
 
-static void threads_measure(const struct effort *effort, unsigned threads, const char *others,
+/* `watched` is as spinner.c takes it. */
+static void threads_measure(const struct effort *effort, unsigned threads, const char *watched,
                             double limit, struct results *results)
 {
-    struct series floor = series_make(effort->rounds), inject = series_make(effort->rounds),
-                  update = series_make(effort->rounds), recover = series_make(effort->rounds);
-    struct spinner spinner = spinner_start(threads, others);
+    static const char *const acts[] = {"inject", "update", "recover"};
+    struct series floor = series_make(effort->rounds), taken[3];
+    for (size_t i = 0; i < 3; i++)
+        taken[i] = series_make(effort->rounds);
+    struct spinner spinner = spinner_start(threads, watched);
     const char *pid = harness_format("%d", spinner.child->pid);
     spinner_ask(&spinner);
     for (size_t round = 0; round < effort->rounds; round++) {
         struct keep *mark = harness_mark();
         gap_add(&floor, &spinner, (const char *const[]){bench_program("bench_floor"), pid, NULL});
-        gap_add(&inject, &spinner, skewctl_arguments("inject", "-p", pid, "--offset", "-5m", NULL));
-        gap_add(&update, &spinner,
+        gap_add(&taken[0], &spinner,
+                skewctl_arguments("inject", "-p", pid, "--offset", "-5m", NULL));
+        gap_add(&taken[1], &spinner,
                 skewctl_arguments("inject", "-p", pid, "--offset", "-10m", NULL));
-        gap_add(&recover, &spinner, skewctl_arguments("recover", "-p", pid, NULL));
+        gap_add(&taken[2], &spinner, skewctl_arguments("recover", "-p", pid, NULL));
         harness_release(mark);
     }
     spinner_stop(&spinner);
-    const char *kind = strcmp(others, "spin") == 0 ? " spinning" : "";
-    const char *plural = threads == 1 ? "" : "s";
-    results_add(results, "pause", harness_format("inject, %u%s thread%s", threads, kind, plural),
-                "floor", &inject, &floor, limit);
-    results_add(results, "pause", harness_format("update, %u%s thread%s", threads, kind, plural),
-                "floor", &update, &floor, limit);
-    results_add(results, "pause", harness_format("recover, %u%s thread%s", threads, kind, plural),
-                "floor", &recover, &floor, limit);
+    const char *which = strcmp(watched, "middle") == 0 ? ", seen amid them"
+                        : strcmp(watched, "all") == 0  ? ", all busy"
+                                                       : "";
+    for (size_t i = 0; i < 3; i++)
+        results_add(
+            results, "pause",
+            harness_format("%s, %u thread%s%s", acts[i], threads, threads == 1 ? "" : "s", which),
+            "floor", &taken[i], &floor, limit);
 }
 
 void pause_measure(const struct effort *effort, struct results *results)
 {
     for (size_t i = 0; i < effort->thread_counts; i++)
-        threads_measure(effort, effort->threads[i], "wait", LIMIT, results);
-    for (size_t i = 0; i < sizeof spinning / sizeof *spinning; i++)
-        threads_measure(effort, spinning[i], "spin", 0, results);
+        threads_measure(effort, effort->threads[i], "leader", LIMIT, results);
+    for (size_t i = 0; i < effort->thread_counts; i++)
+        if (effort->threads[i] > 1)
+            threads_measure(effort, effort->threads[i], "middle", LIMIT, results);
+    for (size_t i = 0; i < sizeof busy / sizeof *busy; i++)
+        threads_measure(effort, busy[i], "all", 0, results);
 }

@@ -1,8 +1,9 @@
 /*
- * spinner DESCRIPTOR CPU THREADS wait|spin - its main thread, on that processor,
- * reads CLOCK_MONOTONIC without end and tells the largest gap between two reads in the
- * struct spinner_board that the descriptor is mapped for. Its other threads
- * wait in pause(2), or read the clock as well.
+ * spinner DESCRIPTOR CPU THREADS leader|middle|all - one thread, on that processor,
+ * reads CLOCK_MONOTONIC without end and tells the largest gap between two reads
+ * in the struct spinner_board that the descriptor is mapped for. It is the first
+ * thread, or one in the middle of all. The others wait in pause(2); with "all"
+ * they read the clock as well.
  *
  * A gap counts only if the thread was stopped in it, which it never is by its own
  * doing, and not where others merely had the processor: getrusage(2) tells.
@@ -49,28 +50,17 @@ static void *thread_spin(void *nothing)
     return nothing;
 }
 
-int main(int count, char **arguments)
+static struct spinner_board *board;
+static int processor;
+
+/* What the watched thread does. */
+static void *thread_watched(void *nothing)
 {
-    if (count != 5)
-        return 2;
-    struct spinner_board *board =
-        mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(arguments[1]), 0);
-    if (board == MAP_FAILED)
-        return 1;
-    void *(*other)(void *) = strcmp(arguments[4], "spin") == 0 ? thread_spin : thread_wait;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    for (int i = 1; i < atoi(arguments[3]); i++) {
-        pthread_t thread;
-        if (pthread_create(&thread, &attributes, other, NULL) != 0)
-            return 1;
-    }
-    cpu_set_t processor;
-    CPU_ZERO(&processor);
-    CPU_SET(atoi(arguments[2]), &processor);
-    if (sched_setaffinity(0, sizeof processor, &processor) != 0)
-        return 1;
+    cpu_set_t processors;
+    CPU_ZERO(&processors);
+    CPU_SET(processor, &processors);
+    if (sched_setaffinity(0, sizeof processors, &processors) != 0)
+        exit(1);
     unsigned answered = 0;
     long stopped = stops();
     int64_t gap = 0, last = monotonic_ns();
@@ -91,4 +81,27 @@ int main(int count, char **arguments)
             last = monotonic_ns();
         }
     }
+    return nothing;
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 5)
+        return 2;
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(arguments[1]), 0);
+    if (board == MAP_FAILED)
+        return 1;
+    processor = atoi(arguments[2]);
+    int threads = atoi(arguments[3]);
+    int watched = strcmp(arguments[4], "middle") == 0 ? threads / 2 : 0;
+    void *(*other)(void *) = strcmp(arguments[4], "all") == 0 ? thread_spin : thread_wait;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    for (int i = 1; i < threads; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, &attributes, i == watched ? thread_watched : other, NULL) != 0)
+            return 1;
+    }
+    (watched == 0 ? thread_watched : other)(NULL);
 }
