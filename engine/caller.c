@@ -40,10 +40,11 @@ static enum suitability thread_judge(int tasks, const char *tid)
     return arch_syscall_interruptible(strtoull(text, NULL, 10)) ? WAIT_EXPOSED : WAITING;
 }
 
-static pid_t thread_choose(const struct target *target)
+static pid_t thread_choose(const struct target *target, bool *busy)
 {
     pid_t best = target->live_tid;
     enum suitability best_suitability = UNFIT;
+    *busy = false;
     int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *tasks = list < 0 ? NULL : fdopendir(list);
     if (tasks == NULL) {
@@ -65,13 +66,15 @@ static pid_t thread_choose(const struct target *target)
         }
     }
     closedir(tasks);
+    *busy = best_suitability == BUSY;
     return best;
 }
 
-enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, struct skew_error *error)
+enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool *busy,
+                            struct skew_error *error)
 {
     for (int try = 0; try < TRIES && target_alive(tracer->target); try++) {
-        *caller = tracer_seize(tracer, thread_choose(tracer->target), error);
+        *caller = tracer_seize(tracer, thread_choose(tracer->target, busy), error);
         if (*caller == NULL && error->code != SKEW_NOT_FOUND) {
             return error->code;
         }

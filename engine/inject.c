@@ -13,15 +13,12 @@
  *   5 header written     a mapping with our header. Recovers.
  *   6 code mapped,       an image that nobody enters. Recovers.
  *     written, compared
- *   7 all stopped        as 6; nobody is inside the bytes to be patched, and
- *                        nobody will return into them (settle.c, scan.c).
- *   8 each entry patched some entries lead into a whole image, the others are
- *                        as before: both work, though they may disagree by the
- *                        skew. One write each, five bytes within a page, while
- *                        no thread runs. Recovers.
- *   9 others let go      T alone is held, for the readback. Recovers.
- *  10 T let go, row      done.
- *     ACTIVE
+ *   7 all stopped        as 6 (before 3 already where no thread waits, caller.c); nobody is inside
+ * the bytes to be patched, and nobody will return into them (settle.c, scan.c). 8 each entry
+ * patched some entries lead into a whole image, the others are as before: both work, though they
+ * may disagree by the skew. One write each, five bytes within a page, while no thread runs.
+ * Recovers. 9 others let go      T alone is held, for the readback. Recovers. 10 T let go, row
+ * done. ACTIVE
  *
  * If a thread is anywhere: before 8 nobody can reach the image; in 8 nobody
  * runs; a thread at an entry's first byte takes the jump.
@@ -53,6 +50,7 @@ struct injection {
     struct save_context save;
     struct verification verification;
     uint8_t *scan_buffer;
+    bool busy;    /* all threads are stopped before the first remote call, and until the last */
     bool touched; /* the target may hold something of ours */
 };
 
@@ -175,7 +173,10 @@ static enum skew_code entries_patch(const struct injection *injection, const str
 static enum skew_code skew_under_stop(struct injection *injection, struct scanner *scanner,
                                       struct remote *remote, struct skew_error *error)
 {
-    enum skew_code code = image_place(injection, remote, error);
+    enum skew_code code = injection->busy ? tracer_stop_all(remote->tracer, error) : SKEW_OK;
+    if (code == SKEW_OK) {
+        code = image_place(injection, remote, error);
+    }
     if (code == SKEW_OK) {
         pid_t waiting;
         code = settle_outside(scanner, &waiting, error);
@@ -189,7 +190,9 @@ static enum skew_code skew_under_stop(struct injection *injection, struct scanne
     if (code == SKEW_OK) {
         code = entries_patch(injection, remote->tracer, error);
     }
-    tracer_release_others(remote->tracer, remote->tracee);
+    if (!injection->busy) {
+        tracer_release_others(remote->tracer, remote->tracee);
+    }
     if (code == SKEW_OK) {
         code = verification_run(&injection->verification, remote, &injection->image->header,
                                 injection->vdso, error);
@@ -206,7 +209,7 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
 
     struct tracee *tracee;
     settle_prepare(&scanner);
-    enum skew_code code = caller_seize(tracer, &tracee, error);
+    enum skew_code code = caller_seize(tracer, &tracee, &injection->busy, error);
     if (code == SKEW_OK && !look_holds(injection->look, injection->vdso, tracer->memory)) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program was replaced or changed while it was looked at; "

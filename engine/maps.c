@@ -6,9 +6,10 @@
  */
 #include "engine/maps.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/error.h"
@@ -19,21 +20,55 @@
 #define GROWTH             UINT64_C(0x40000000)  /* left to a stack or heap to grow into */
 #define ADDRESS_SPACE_HIGH UINT64_C(0x7ffffffff000)
 
-static bool mapping_parse(const char *line, struct mapping *mapping)
+/* One hexadecimal or decimal number as the kernel prints it: no sign, no prefix, no space. */
+static bool number_parse(const char **text, int base, char end, uint64_t *value)
 {
-    unsigned long long start, end, offset, inode;
-    unsigned major, minor;
-    int name = 0;
-    *mapping = (struct mapping){0};
-    if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu%n", &start, &end, mapping->permissions, &offset,
-               &major, &minor, &inode, &name) != 7 ||
-        start >= end || strlen(mapping->permissions) != 4) {
+    char *rest;
+    if (!isxdigit((unsigned char)**text) || (*text)[1] == 'x') {
         return false;
     }
-    mapping->start = start;
-    mapping->end = end;
-    mapping->inode = inode;
-    line += name;
+    errno = 0;
+    *value = strtoull(*text, &rest, base);
+    if (errno != 0 || *rest != end) {
+        return false;
+    }
+    *text = rest + 1;
+    return true;
+}
+
+static bool permissions_parse(const char **text, char permissions[5])
+{
+    static const char *const allowed[] = {"r-", "w-", "x-", "ps"};
+    for (int i = 0; i < 4; i++) {
+        if ((*text)[i] == '\0' || strchr(allowed[i], (*text)[i]) == NULL) {
+            return false;
+        }
+        permissions[i] = (*text)[i];
+    }
+    permissions[4] = '\0';
+    *text += 4;
+    return *(*text)++ == ' ';
+}
+
+/* start-end permissions offset major:minor inode [spaces name] */
+static bool mapping_parse(const char *line, struct mapping *mapping)
+{
+    uint64_t offset, device;
+    char inode[24] = "";
+    *mapping = (struct mapping){0};
+    if (!number_parse(&line, 16, '-', &mapping->start) ||
+        !number_parse(&line, 16, ' ', &mapping->end) || mapping->start >= mapping->end ||
+        !permissions_parse(&line, mapping->permissions) || !number_parse(&line, 16, ' ', &offset) ||
+        !number_parse(&line, 16, ':', &device) || !number_parse(&line, 16, ' ', &device)) {
+        return false;
+    }
+    size_t digits = strspn(line, "0123456789");
+    if (digits == 0 || digits >= sizeof inode || (line[digits] != ' ' && line[digits] != '\n')) {
+        return false;
+    }
+    memcpy(inode, line, digits);
+    mapping->inode = strtoull(inode, NULL, 10);
+    line += digits;
     line += strspn(line, " ");
     size_t length = strcspn(line, "\n");
     if (length >= sizeof mapping->name) {

@@ -72,9 +72,11 @@ enum skew_code look_skewable(const struct look *look, bool force, struct skew_er
 /*
  * Attaches to the thread that shall make the remote calls, one that is held
  * most harmlessly, and opens the target's memory through it. It is not stopped.
- * Tries another where the thread exits first.
+ * Tries another where the thread exits first. *busy says that no thread waits:
+ * a caller that has to share its processor with the others takes long over a
+ * call, so these had better be stopped before it.
  */
-enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller,
+enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool *busy,
                             struct skew_error *error);
 
 /* Saves registers in the journal for remote.h; context is a struct save_context. */

@@ -191,7 +191,8 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
     settle_prepare(&scanner);
 
     struct tracee *caller;
-    enum skew_code code = caller_seize(tracer, &caller, error);
+    bool busy;
+    enum skew_code code = caller_seize(tracer, &caller, &busy, error);
     if (code == SKEW_OK) {
         recovery->tid = caller->tid;
         code = tracer_seize_all(tracer, error);
@@ -214,7 +215,9 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
     if (code != SKEW_OK || recovery->inside != 0 || caller == NULL) {
         return code;
     }
-    tracer_release_others(tracer, caller);
+    if (!busy) {
+        tracer_release_others(tracer, caller);
+    }
     /* Leftover stubs go first: the remote call needs the first slot. */
     if (recovery->look->difference.stubs) {
         code = stubs_clear(recovery, tracer, error);

@@ -256,7 +256,8 @@ enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *
         return code;
     }
     target->pidfd = pidfd_open(pid, 0);
-    if (target->pidfd < 0 && errno == EINVAL) {
+    /* For a thread that leads no group: EINVAL, or ENOENT on newer kernels. */
+    if (target->pidfd < 0 && (errno == EINVAL || errno == ENOENT)) {
         target_close(target);
         error_set(error, SKEW_REFUSED, pid, 0, "open process", "this is a thread, not a process");
         error_advise(error, "give the number of its process (Tgid in /proc/%d/status)", (int)pid);

@@ -24,8 +24,9 @@
 #include "engine/stop.h"
 
 /* Everything together, on a machine however loaded. */
-#define OPERATION_LIMIT INT64_C(20000000000)
-#define SPARE_TRACEES   256
+#define OPERATION_LIMIT  INT64_C(20000000000)
+#define SPARE_TRACEES    256
+#define STOPPED_TOGETHER 32
 
 static enum skew_code list_error(const struct tracer *tracer, int errnum, struct skew_error *error)
 {
@@ -94,25 +95,27 @@ static bool stop_failed(enum skew_code code)
     return code != SKEW_OK && code != SKEW_NOT_FOUND;
 }
 
-/* Stops every known thread but the leader, which goes on meanwhile. */
+/*
+ * Stops every known thread but the leader, which goes on meanwhile. A few at a
+ * time, so that a thread is not held while hundreds before it are waited for.
+ * Tracees born meanwhile are appended, so the count grows under the loop.
+ */
 static enum skew_code others_stop(struct tracer *tracer, struct skew_error *error)
 {
-    for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (tracee->tid != tracer->target->pid) {
-            enum skew_code code = tracer_interrupt(tracer, tracee, error);
-            if (stop_failed(code)) {
-                return code;
+    for (size_t first = 0; first < tracer->count; first += STOPPED_TOGETHER) {
+        size_t end = first + STOPPED_TOGETHER;
+        for (size_t i = first; i < end && i < tracer->count; i++) {
+            struct tracee *tracee = &tracer->tracees[i];
+            if (tracee->tid != tracer->target->pid &&
+                stop_failed(tracer_interrupt(tracer, tracee, error))) {
+                return error->code;
             }
         }
-    }
-    /* Tracees born meanwhile are appended, so the count grows under the loop. */
-    for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (tracee->state == TRACEE_SEIZED && tracee->tid != tracer->target->pid) {
-            enum skew_code code = tracer_stop(tracer, tracee, error);
-            if (stop_failed(code)) {
-                return code;
+        for (size_t i = first; i < end && i < tracer->count; i++) {
+            struct tracee *tracee = &tracer->tracees[i];
+            if (tracee->state == TRACEE_SEIZED && tracee->tid != tracer->target->pid &&
+                stop_failed(tracer_stop(tracer, tracee, error))) {
+                return error->code;
             }
         }
     }

@@ -77,7 +77,8 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
 {
     struct update *update = context;
     struct tracee *tracee;
-    enum skew_code code = caller_seize(tracer, &tracee, error);
+    bool busy;
+    enum skew_code code = caller_seize(tracer, &tracee, &busy, error);
     if (code == SKEW_OK) {
         code = tracer_stop(tracer, tracee, error);
     }

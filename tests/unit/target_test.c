@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -154,6 +155,37 @@ static void a_process_that_ends_while_open(void **state)
     target_close(&target);
 }
 
+static void *thread_offer(void *pipe)
+{
+    pid_t tid = gettid();
+    char byte;
+    if (write(((int *)pipe)[1], &tid, sizeof tid) == sizeof tid)
+        (void)!read(((int *)pipe)[2], &byte, 1);
+    return NULL;
+}
+
+static void a_thread_is_no_process(void **state)
+{
+    (void)state;
+    int ends[4];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(ends + 2), 0);
+    pthread_t thread;
+    pid_t tid;
+    assert_int_equal(pthread_create(&thread, NULL, thread_offer, ends), 0);
+    assert_int_equal(read(ends[0], &tid, sizeof tid), sizeof tid);
+    struct target target;
+    struct skew_error error = {0};
+    enum skew_code code = target_open(tid, &target, &error);
+    close(ends[3]);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 3; i++)
+        close(ends[i]);
+    assert_int_not_equal(code, SKEW_OK);
+    assert_int_equal(target.directory, -1);
+    assert_true(*error.message);
+}
+
 static void files_are_read_in_bounds(void **state)
 {
     (void)state;
@@ -175,6 +207,7 @@ int main(void)
         harness_test(own_process),
         harness_test(a_process_that_has_ended),
         harness_test(a_process_that_ends_while_open),
+        harness_test(a_thread_is_no_process),
         harness_test(files_are_read_in_bounds),
     };
     return cmocka_run_group_tests_name("target", tests, NULL, NULL);
