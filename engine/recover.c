@@ -39,8 +39,8 @@
 #include "engine/scope.h"
 #include "engine/settle.h"
 
-/* Waits of 1, 2, 4, ... 64 ms between the tries. */
-#define HANDLER_TRIES   8
+/* Waits of 1, 2, 4, ... 256 ms between the tries. */
+#define HANDLER_TRIES   10
 #define HANDLER_WAIT_NS 1000000L
 
 struct recovery {

@@ -119,9 +119,16 @@ void journal_close(struct journal *journal)
     journal_registers_abort(journal);
     sqlite3_finalize(journal->save);
     sqlite3_finalize(journal->commit);
-    /* Passive: waits for nobody. What it cannot do now, a later close does. */
-    if (journal->wal_frames > WAL_FRAMES_MAX)
-        sqlite3_wal_checkpoint_v2(journal->database, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    /*
+     * To be cut off, since whoever opens a log next takes all of it for new and
+     * writes behind its end. Waits for nobody: what it cannot do now, a later
+     * close does.
+     */
+    if (journal->wal_frames > WAL_FRAMES_MAX) {
+        sqlite3_busy_timeout(journal->database, 0);
+        sqlite3_wal_checkpoint_v2(journal->database, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL,
+                                  NULL);
+    }
     sqlite3_close(journal->database);
     free(journal->path);
     free(journal);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -114,6 +115,23 @@ static void only_closing_checkpoints(void **state)
         assert_int_equal(sqlite3_column_int(statement, 0), closed ? 200 : 0);
         sqlite3_finalize(statement);
         sqlite3_close(database);
+    }
+}
+
+/* Each skewctl is a process of its own: what one leaves must not pile up for the next. */
+static void the_log_stays_short(void **state)
+{
+    struct journal_fixture *fixture = *state;
+    char path[sizeof(fixture->path) + 8];
+    struct stat log;
+    snprintf(path, sizeof(path), "%s-wal", fixture->path);
+    for (pid_t pid = 1; pid <= 300; pid++) {
+        journal_fixture_plan(fixture, pid, JOURNAL_ACTIVE);
+        journal_close(fixture->journal);
+        assert_int_equal(journal_open(fixture->path, &fixture->journal, &fixture->error),
+                         JOURNAL_OK);
+        assert_int_equal(stat(path, &log), 0);
+        assert_true(log.st_size < 2 << 20);
     }
 }
 
@@ -375,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_JOURNAL(saving_registers_never_syncs),
         WITH_JOURNAL(only_closing_checkpoints),
+        WITH_JOURNAL(the_log_stays_short),
         WITH_JOURNAL(a_writer_killed_before_commit_leaves_nothing),
         WITH_JOURNAL(what_was_acknowledged_outlives_the_writer),
         WITH_JOURNAL(a_held_lock_is_busy_after_the_deadline),
