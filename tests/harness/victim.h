@@ -16,6 +16,7 @@
  *     pointers       NULL and bad pointers, unknown and dynamic clocks
  *     idle [no-vdso]  waits; may have unmapped its vDSO, may exec itself; also as
  *                    program_32, built for 32 bits
+ *     churn [leaderless | chain]  threads that come and go; "now" as below
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
  *                    "now" answers the time in nanoseconds since 1970
  */
