@@ -28,6 +28,7 @@ const char *arch_function_symbol(enum arch_function function);
 typedef struct user_regs_struct arch_registers;
 
 uint64_t arch_program_counter(const arch_registers *registers);
+void arch_program_counter_set(arch_registers *registers, uint64_t address);
 uint64_t arch_stack_pointer(const arch_registers *registers);
 /* False for a thread in 32-bit code: none of what is here applies to it. */
 bool arch_is_native(const arch_registers *registers);

@@ -8,13 +8,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/error.h"
 #include "engine/private.h"
+#include "engine/scan.h"
 
 #define THREADS_LOOKED_AT 64
 #define TRIES             100
+/* How often, and for how long, a thread is let run until it can make calls. */
+#define FIT_ROUNDS 1000
+#define RUN_FOR_NS 20000
 
 enum suitability { UNFIT, UNINTERRUPTIBLE, WAIT_EXPOSED, BUSY, WAITING };
 
@@ -88,3 +93,33 @@ enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool 
     return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "seize",
                            "the process exited");
 }
+
+/* stop window begins */
+
+static bool caller_fit(struct scanner *scanner, struct tracee *caller)
+{
+    return arch_is_native(&caller->registers) && !tracee_dispatches_syscalls(caller) &&
+           (scanner->range_count == 0 || caller->outside ||
+            scan_tracee(scanner, caller) != SCAN_INSIDE);
+}
+
+enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller, struct skew_error *error)
+{
+    enum skew_code code = tracer_stop(scanner->tracer, caller, error);
+    for (int round = 0; code == SKEW_OK && !caller_fit(scanner, caller); round++) {
+        if (round == FIT_ROUNDS) {
+            return error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, caller->tid,
+                                   0, "stop",
+                                   "it runs 32-bit code or dispatches its own system calls, so it "
+                                   "cannot make skewctl's calls; nothing was changed");
+        }
+        code = tracer_continue(scanner->tracer, caller, error);
+        if (code == SKEW_OK) {
+            nanosleep(&(struct timespec){.tv_nsec = RUN_FOR_NS}, NULL);
+            code = tracer_stop(scanner->tracer, caller, error);
+        }
+    }
+    return code;
+}
+
+/* stop window ends */

@@ -9,6 +9,8 @@
 #include "engine/error.h"
 #include "engine/private.h"
 
+#define LOOK_TRIES 50
+
 enum skew_code skew_engine_open(const struct skew_engine_options *options,
                                 struct skew_engine **engine, struct skew_error *error)
 {
@@ -68,24 +70,50 @@ static enum skew_code row_find(struct skew_engine *engine, const struct target *
     return error_from_journal(error, target->pid, &journal_error);
 }
 
-static enum skew_code look_with_row(struct skew_engine *engine, pid_t pid, struct look *look,
-                                    struct journal_injection *row, struct skew_report *report,
+/* One attempt to look at the process that `guard` holds, and at its row. */
+static enum skew_code look_once(struct skew_engine *engine, const struct target *guard,
+                                struct look *look, struct journal_injection *row,
+                                struct skew_error *error)
+{
+    enum skew_code code = row_find(engine, guard, row, error);
+    if (code == SKEW_OK) {
+        code = look_open(&engine->vdso, guard->pid, row->image_address, look, error);
+    }
+    return code;
+}
+
+/*
+ * Where the leader has exited, the thread that is looked through may do so as
+ * well in mid-look: as long as the process lives, another one serves.
+ */
+static enum skew_code look_with_row(struct skew_engine *engine, const struct target *guard,
+                                    struct look *look, struct journal_injection *row,
                                     struct skew_error *error)
 {
+    enum skew_code code = look_once(engine, guard, look, row, error);
+    for (int tries = 1; code == SKEW_NOT_FOUND && tries < LOOK_TRIES && target_alive(guard);
+         tries++) {
+        code = look_once(engine, guard, look, row, error);
+    }
+    return code;
+}
+
+/* The process, for this engine alone until target_close. */
+static enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *report,
+                                 struct skew_error *error)
+{
     *report = (struct skew_report){.pid = pid};
-    struct target target;
-    enum skew_code code = target_open(pid, &target, error);
+    enum skew_code code = target_open(pid, guard, error);
     if (code != SKEW_OK) {
         return code;
     }
-    memcpy(report->command, target.command, sizeof report->command);
-    report->threads = target.threads;
-    code = row_find(engine, &target, row, error);
-    target_close(&target);
+    memcpy(report->command, guard->command, sizeof report->command);
+    report->threads = guard->threads;
+    code = target_lock(guard, error);
     if (code != SKEW_OK) {
-        return code;
+        target_close(guard);
     }
-    return look_open(&engine->vdso, pid, row->image_address, look, error);
+    return code;
 }
 
 /* An injection that is whole and whose row, if any, does not say otherwise. */
@@ -96,11 +124,51 @@ static bool injected_whole(const struct look *look, const struct journal_injecti
             row->phase == JOURNAL_INJECTING || row->phase == JOURNAL_PLANNED);
 }
 
+/* What an interrupted skewctl left is finished first; on SKEW_OK `look` is fresh. */
+static enum skew_code leftovers_finish(struct skew_engine *engine, const struct target *guard,
+                                       struct look *look, struct journal_injection *row,
+                                       struct skew_report *report, struct skew_error *error)
+{
+    struct skew_report finished = {0};
+    enum skew_code code = recover_look(engine, look, row, JOURNAL_RECOVERED, &finished, error);
+    if (code != SKEW_OK) {
+        *report = finished;
+        return code;
+    }
+    look_close(look);
+    code = look_with_row(engine, guard, look, row, error);
+    if (code != SKEW_OK) {
+        *look = (struct look){.memory = -1, .target = {.directory = -1, .pidfd = -1}};
+    }
+    return code;
+}
+
+static enum skew_code inject_looked(struct skew_engine *engine, const struct target *guard,
+                                    struct look *look, struct journal_injection *row,
+                                    const struct skew_request *request, struct skew_report *report,
+                                    struct skew_error *error)
+{
+    enum skew_code code = look_touchable(look, error);
+    if (code == SKEW_OK) {
+        code = look_skewable(look, request->force, error);
+    }
+    bool leftovers = row->id != 0 || look->situation == SITUATION_PARTIAL;
+    if (code == SKEW_OK && leftovers && !injected_whole(look, row) && !request->dry_run) {
+        code = leftovers_finish(engine, guard, look, row, report, error);
+    }
+    if (code != SKEW_OK) {
+        return code;
+    }
+    return injected_whole(look, row) ? update_in_place(engine, look, row, request, report, error)
+                                     : inject_fresh(engine, look, request, report, error);
+}
+
 enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            const struct skew_request *request, struct skew_report *report,
                            struct skew_error *error)
 {
     struct skew_request wanted = *request;
+    struct target guard;
     struct look look;
     struct journal_injection row;
     if (wanted.clocks == 0) {
@@ -112,36 +180,19 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
         code = look_init(pid, wanted.force, error);
     }
     if (code == SKEW_OK) {
-        code = look_with_row(engine, pid, &look, &row, report, error);
+        code = guard_open(pid, &guard, report, error);
     }
     if (code != SKEW_OK) {
         error->pid = pid;
         return code;
     }
-    code = look_touchable(&look, error);
+    code = look_with_row(engine, &guard, &look, &row, error);
     if (code == SKEW_OK) {
-        code = look_skewable(&look, wanted.force, error);
-    }
-    bool leftovers = row.id != 0 || look.situation == SITUATION_PARTIAL;
-    if (code == SKEW_OK && leftovers && !injected_whole(&look, &row) && !wanted.dry_run) {
-        struct skew_report finished = {0};
-        code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, &finished, error);
+        code = inject_looked(engine, &guard, &look, &row, &wanted, report, error);
         look_close(&look);
-        if (code == SKEW_OK) {
-            code = look_with_row(engine, pid, &look, &row, report, error);
-        } else {
-            *report = finished;
-        }
-        if (code != SKEW_OK) {
-            return code;
-        }
     }
-    if (code == SKEW_OK && injected_whole(&look, &row)) {
-        code = update_in_place(engine, &look, &row, &wanted, report, error);
-    } else if (code == SKEW_OK) {
-        code = inject_fresh(engine, &look, &wanted, report, error);
-    }
-    look_close(&look);
+    error->pid = pid;
+    target_close(&guard);
     return code;
 }
 
@@ -177,9 +228,10 @@ static enum skew_code rows_of_gone(struct skew_engine *engine, pid_t pid,
 enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
                             struct skew_error *error)
 {
+    struct target guard;
     struct look look;
     struct journal_injection row;
-    enum skew_code code = look_with_row(engine, pid, &look, &row, report, error);
+    enum skew_code code = guard_open(pid, &guard, report, error);
     if (code == SKEW_NOT_FOUND) {
         return rows_of_gone(engine, pid, report, error);
     }
@@ -187,13 +239,20 @@ enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_r
         error->pid = pid;
         return code;
     }
-    if (row.id == 0 && look.situation == SITUATION_CLEAN) {
-        code = error_set(error, SKEW_NOT_FOUND, pid, 0, "recover", "it is not injected");
-        error_advise(error, "skewctl list shows what is");
-    } else {
-        code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, report, error);
+    code = look_with_row(engine, &guard, &look, &row, error);
+    if (code == SKEW_NOT_FOUND && !target_alive(&guard)) {
+        code = rows_of_gone(engine, pid, report, error);
+    } else if (code == SKEW_OK) {
+        if (row.id == 0 && look.situation == SITUATION_CLEAN) {
+            code = error_set(error, SKEW_NOT_FOUND, pid, 0, "recover", "it is not injected");
+            error_advise(error, "skewctl list shows what is");
+        } else {
+            code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, report, error);
+        }
+        look_close(&look);
     }
-    look_close(&look);
+    error->pid = pid;
+    target_close(&guard);
     return code;
 }
 

@@ -41,7 +41,9 @@
 #include "engine/scope.h"
 #include "engine/settle.h"
 
-#define CALLER_ROUNDS 1000
+/* Waits of 1, 2, 4, ... 32 ms for a signal handler to return. */
+#define SETTLE_TRIES   7
+#define SETTLE_WAIT_NS 1000000L
 
 struct injection {
     const struct vdso *vdso;
@@ -67,31 +69,6 @@ static void patch_ranges(const struct image_header *header, struct scanner *scan
 }
 
 /* stop window begins */
-
-/* T's own place must be outside too, and T cannot run on once it makes remote calls. */
-static enum skew_code caller_stop(struct scanner *scanner, struct tracee *tracee,
-                                  struct skew_error *error)
-{
-    enum skew_code code = tracer_stop(scanner->tracer, tracee, error);
-    for (int round = 0;
-         code == SKEW_OK && !tracee->outside && scan_tracee(scanner, tracee) == SCAN_INSIDE;
-         round++) {
-        if (round == CALLER_ROUNDS) {
-            return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, tracee->tid, 0,
-                                   "stop", "a thread does not leave the bytes to be changed");
-        }
-        code = tracer_continue(scanner->tracer, tracee, error);
-        if (code == SKEW_OK) {
-            nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
-            code = tracer_stop(scanner->tracer, tracee, error);
-        }
-    }
-    if (code == SKEW_OK && !arch_is_native(&tracee->registers)) {
-        code = error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, tracee->tid, 0,
-                               "stop", "a thread of it runs 32-bit code; nothing was changed");
-    }
-    return code;
-}
 
 static enum skew_code mapping_make(struct remote *remote, uint64_t address, size_t size,
                                    int protection, struct skew_error *error)
@@ -170,6 +147,38 @@ static enum skew_code entries_patch(const struct injection *injection, const str
     return SKEW_OK;
 }
 
+/* All stopped and nobody inside, nor about to return there: handlers get some time to end. */
+static enum skew_code settle(struct scanner *scanner, struct remote *remote,
+                             struct skew_error *error)
+{
+    for (int tries = 0; tries < SETTLE_TRIES; tries++) {
+        pid_t waiting;
+        enum skew_code code = settle_outside(scanner, &waiting, error);
+        if (code != SKEW_OK || waiting == 0) {
+            return code;
+        }
+        error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, waiting, 0, "stop",
+                        "a signal handler may have interrupted a clock read in the very bytes to "
+                        "be changed; try again");
+        remote->tracee = tracer_release_others(remote->tracer, remote->tracee);
+        nanosleep(&(struct timespec){.tv_nsec = SETTLE_WAIT_NS << tries}, NULL);
+    }
+    return error->code;
+}
+
+/* Nothing leads into the image yet, so nobody can be inside: T takes it away again. */
+static void image_remove(struct injection *injection, struct remote *remote)
+{
+    struct skew_error ignored;
+    const uint64_t arguments[6] = {injection->image->address, injection->image->size};
+    long result;
+    if (remote->tracee->signal == 0 && remote->tracee->state != TRACEE_GONE &&
+        remote_syscall(remote, SYS_munmap, arguments, &result, &ignored) == SKEW_OK &&
+        result == 0) {
+        injection->touched = false;
+    }
+}
+
 static enum skew_code skew_under_stop(struct injection *injection, struct scanner *scanner,
                                       struct remote *remote, struct skew_error *error)
 {
@@ -178,26 +187,21 @@ static enum skew_code skew_under_stop(struct injection *injection, struct scanne
         code = image_place(injection, remote, error);
     }
     if (code == SKEW_OK) {
-        pid_t waiting;
-        code = settle_outside(scanner, &waiting, error);
-        if (code == SKEW_OK && waiting != 0) {
-            code =
-                error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, waiting, 0, "stop",
-                                "a signal handler may have interrupted a clock read in the very "
-                                "bytes to be changed; try again");
-        }
+        code = settle(scanner, remote, error);
     }
-    if (code == SKEW_OK) {
-        code = entries_patch(injection, remote->tracer, error);
+    if (code != SKEW_OK) {
+        image_remove(injection, remote);
+        return code;
+    }
+    code = entries_patch(injection, remote->tracer, error);
+    if (code != SKEW_OK) {
+        return code;
     }
     if (!injection->busy) {
-        tracer_release_others(remote->tracer, remote->tracee);
+        remote->tracee = tracer_release_others(remote->tracer, remote->tracee);
     }
-    if (code == SKEW_OK) {
-        code = verification_run(&injection->verification, remote, &injection->image->header,
-                                injection->vdso, error);
-    }
-    return code;
+    return verification_run(&injection->verification, remote, &injection->image->header,
+                            injection->vdso, error);
 }
 
 static enum skew_code injection_run(struct tracer *tracer, void *context, struct skew_error *error)

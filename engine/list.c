@@ -113,7 +113,7 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
         return;
     }
     report->threads = look.target.threads;
-    if (look.situation == SITUATION_INJECTED) {
+    if (look.skewed && row->phase != JOURNAL_PLANNED && row->phase != JOURNAL_INJECTING) {
         report->state = SKEW_STATE_ACTIVE;
         report->offset_ns = image_skew_offset(&look.skew);
         report->clocks = look.skew.clocks;

@@ -48,14 +48,17 @@ static void image_find(int memory, const struct vdso *vdso, struct look *look, u
     }
     for (size_t i = 0; i < look->maps.count; i++) {
         const struct mapping *row = &look->maps.rows[i];
-        if (row->inode == 0 && row->name[0] == '\0' && strcmp(row->permissions, "r-xp") == 0 &&
-            image_try(memory, vdso, look, row->start - image_data_size())) {
+        bool code = strcmp(row->permissions, "r-xp") == 0;
+        bool data =
+            strcmp(row->permissions, "rw-p") == 0 && row->end - row->start == image_data_size();
+        if (row->inode == 0 && row->name[0] == '\0' && (code || data) &&
+            image_try(memory, vdso, look, code ? row->start - image_data_size() : row->start)) {
             return;
         }
     }
 }
 
-static enum situation situation_judge(const struct look *look, const struct vdso *vdso)
+static enum situation situation_judge(struct look *look, const struct vdso *vdso)
 {
     if (look->difference.foreign) {
         return SITUATION_FOREIGN;
@@ -75,7 +78,8 @@ static enum situation situation_judge(const struct look *look, const struct vdso
     if (patched == 0 && !look->image_found && look->difference.pristine) {
         return SITUATION_CLEAN;
     }
-    bool whole = patched == ARCH_FUNCTION_COUNT && !look->difference.stubs &&
+    look->skewed = patched == ARCH_FUNCTION_COUNT;
+    bool whole = look->skewed && !look->difference.stubs &&
                  maps_anonymous(&look->maps, look->image_address + image_data_size(),
                                 look->image_address + image_size_for(vdso), "r-xp");
     return whole ? SITUATION_INJECTED : SITUATION_PARTIAL;
@@ -101,6 +105,9 @@ static enum skew_code vdso_find(const struct vdso *vdso, struct look *look,
                                 struct skew_error *error)
 {
     const struct mapping *row = maps_find_special(&look->maps, "[vdso]");
+    if (look->maps.count == 0) {
+        return error_set(error, SKEW_NOT_FOUND, look->target.pid, 0, "look", "it is exiting");
+    }
     if (row == NULL) {
         return refuse(look, error, "it has no vDSO, so its clock reads are system calls",
                       "nothing to skew there");
@@ -126,9 +133,10 @@ static enum skew_code memory_look(const struct vdso *vdso, struct look *look, ui
     image_find(memory, vdso, look, hint);
     look->situation = situation_judge(look, vdso);
     uint8_t parameters[IMAGE_PARAMETERS_SIZE];
-    if (look->situation == SITUATION_INJECTED &&
+    if (look->skewed &&
         !look_parameters_read(memory, look->image_address, &look->skew, parameters)) {
         look->situation = SITUATION_PARTIAL;
+        look->skewed = false;
     }
     return SKEW_OK;
 }
@@ -163,19 +171,23 @@ enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, stru
     return code;
 }
 
+bool look_same_program(const struct look *look, const struct vdso *vdso, int memory)
+{
+    uint8_t then[VDSO_SIZE_MAX], now[VDSO_SIZE_MAX];
+    struct image_header header;
+    /* The descriptor of the look is dead once exec has replaced the program. */
+    return memory_read(look->memory, look->vdso_address, then, vdso->size) &&
+           memory_read(memory, look->vdso_address, now, vdso->size) &&
+           memcmp(then, now, vdso->size) == 0 &&
+           (!look->image_found ||
+            (memory_read(memory, look->image_address, &header, sizeof header) &&
+             memcmp(&header, &look->header, sizeof header) == 0));
+}
+
 bool look_holds(const struct look *look, const struct vdso *vdso, int memory)
 {
-    uint8_t live[VDSO_SIZE_MAX];
-    /* Through both: the one opened now must be of the program looked at then. */
-    if (!memory_read(look->memory, look->vdso_address, live, vdso->size) ||
-        !memory_read(memory, look->vdso_address, live, vdso->size) ||
-        memcmp(live, look->live, vdso->size) != 0) {
-        return false;
-    }
-    struct image_header header;
-    return !look->image_found ||
-           (memory_read(memory, look->image_address, &header, sizeof header) &&
-            memcmp(&header, &look->header, sizeof header) == 0);
+    return look_same_program(look, vdso, memory) &&
+           memory_equals(memory, look->vdso_address, look->live, vdso->size);
 }
 
 void look_close(struct look *look)
@@ -210,7 +222,7 @@ enum skew_code look_touchable(const struct look *look, struct skew_error *error)
         return refuse(look, error, "it runs in seccomp strict mode, which forbids the calls needed",
                       "it cannot be skewed");
     }
-    return SKEW_OK;
+    return sharers_refuse(target, error);
 }
 
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error)

@@ -38,7 +38,8 @@ struct look {
     bool image_found; /* a header that passed every check */
     uint64_t image_address;
     struct image_header header;
-    struct image_skew skew; /* in force; valid where the situation is INJECTED */
+    bool skewed;            /* every entry leads into the image, */
+    struct image_skew skew; /* and this is in force */
 };
 
 /*
@@ -49,10 +50,11 @@ enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, stru
                          struct skew_error *error);
 void look_close(struct look *look);
 /*
- * True if the process still runs the program looked at, has the same bytes in
- * its vDSO and the same header in its image, as read through `memory`. May be
- * used during a stop.
+ * True if the process still runs the program looked at, with the same header in
+ * its image, and `memory` is of that program. May be used during a stop.
  */
+bool look_same_program(const struct look *look, const struct vdso *vdso, int memory);
+/* The same, and not a byte of its vDSO has changed since. */
 bool look_holds(const struct look *look, const struct vdso *vdso, int memory);
 
 /* The parameters of an image, through a descriptor of memory.h. */
@@ -78,6 +80,20 @@ enum skew_code look_skewable(const struct look *look, bool force, struct skew_er
  */
 enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool *busy,
                             struct skew_error *error);
+
+/*
+ * Stops it in a place from which it can make calls: in 64-bit code, outside the
+ * scanner's ranges, with no dispatcher for its own system calls.
+ */
+struct scanner;
+enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller,
+                           struct skew_error *error);
+
+/*
+ * SKEW_REFUSED where a process that is no thread of the target shares its memory
+ * (vfork(2), or clone(2) with CLONE_VM): it would run on while the target is stopped.
+ */
+enum skew_code sharers_refuse(const struct target *target, struct skew_error *error);
 
 /* Saves registers in the journal for remote.h; context is a struct save_context. */
 struct save_context {

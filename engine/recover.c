@@ -28,6 +28,7 @@
  * If a signal arrives: only T runs anything of ours; see remote.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -51,10 +52,30 @@ struct recovery {
     uint8_t *scan_buffer;
     uint64_t image_address; /* 0 where nothing is mapped */
     uint64_t image_size;
+    bool bare;     /* the image is a mapping that nobody has touched yet */
     bool restored; /* results: the clock is true again */
     bool unmapped;
     pid_t inside; /* a thread that kept the image from being unmapped */
 };
+
+#define PAGE           4096
+#define PAGEMAP_IN_USE (UINT64_C(3) << 62) /* present or swapped: pagemap in admin-guide/mm */
+
+/* True if no page of the range was ever read or written. May be used during a stop. */
+static bool mapping_untouched(const struct target *target, uint64_t address, size_t size)
+{
+    scoped_descriptor pagemap = target_file_open(target, "pagemap", O_RDONLY);
+    for (uint64_t at = address; at < address + size; at += PAGE) {
+        uint64_t entry;
+        if (pagemap < 0 ||
+            pread(pagemap, &entry, sizeof entry, (off_t)(at / PAGE * sizeof entry)) !=
+                sizeof entry ||
+            (entry & PAGEMAP_IN_USE) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* stop window begins */
 
@@ -85,40 +106,38 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
         scanner->ranges[scanner->range_count++] =
             (struct scan_range){recovery->image_address + image_data_size(),
                                 recovery->image_address + recovery->image_size};
+        scanner->scratch = (struct scan_range){recovery->image_address,
+                                               recovery->image_address + image_data_size()};
     }
-}
-
-/* Lets all threads run, still attached. */
-static enum skew_code all_continue(struct tracer *tracer, struct skew_error *error)
-{
-    for (size_t i = 0; i < tracer->count; i++) {
-        if (tracer->tracees[i].state == TRACEE_STOPPED) {
-            enum skew_code code = tracer_continue(tracer, &tracer->tracees[i], error);
-            if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-                return code;
-            }
-        }
-    }
-    return SKEW_OK;
 }
 
 /*
- * Until nobody is inside, for a few tries: most handlers return soon. On
- * SKEW_OK all threads are stopped; recovery->inside says whether one stays.
+ * Until nobody is inside, for a few tries: most handlers return soon. Between
+ * the tries all threads are let go, so that signals reach them. On SKEW_OK all
+ * threads are stopped; recovery->inside says whether one stays.
  */
 static enum skew_code leave_await(struct recovery *recovery, struct scanner *scanner,
                                   struct skew_error *error)
 {
+    struct tracer *tracer = scanner->tracer;
     for (int tries = 1;; tries++) {
         enum skew_code code = settle_outside(scanner, &recovery->inside, error);
         if (code != SKEW_OK || recovery->inside == 0 || tries == HANDLER_TRIES) {
             return code;
         }
-        code = all_continue(scanner->tracer, error);
+        tracer_release_others(tracer, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = HANDLER_WAIT_NS << (tries - 1)}, NULL);
+        struct tracee *caller;
+        bool busy;
+        code = caller_seize(tracer, &caller, &busy, error);
         if (code != SKEW_OK) {
             return code;
         }
-        nanosleep(&(struct timespec){.tv_nsec = HANDLER_WAIT_NS << (tries - 1)}, NULL);
+        if (!look_same_program(recovery->look, recovery->vdso, tracer->memory)) {
+            return error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "look again",
+                                   "exec replaced the program");
+        }
+        recovery->tid = caller->tid;
     }
 }
 
@@ -129,6 +148,7 @@ static struct tracee *caller_find(const struct recovery *recovery, struct tracer
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->tracees[i];
         if (tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
+            !tracee_dispatches_syscalls(tracee) &&
             (caller == NULL || tracee->tid == recovery->tid)) {
             caller = tracee;
         }
@@ -205,6 +225,11 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
     if (code == SKEW_OK) {
         code = tracer_stop_all(tracer, error);
     }
+    if (code == SKEW_OK && recovery->bare &&
+        !mapping_untouched(tracer->target, recovery->image_address, image_data_size())) {
+        code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
+                               "the program began to use the mapping while it was looked at");
+    }
     if (code == SKEW_OK) {
         code = entries_restore(recovery, tracer, error);
     }
@@ -216,7 +241,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         return code;
     }
     if (!busy) {
-        tracer_release_others(tracer, caller);
+        caller = tracer_release_others(tracer, caller);
     }
     /* Leftover stubs go first: the remote call needs the first slot. */
     if (recovery->look->difference.stubs) {
@@ -244,17 +269,7 @@ static bool mapping_is_bare(const struct look *look, const struct journal_inject
         !maps_free(&look->maps, mapping->end, row->image_address + row->image_size)) {
         return false;
     }
-    scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, false);
-    uint8_t page[IMAGE_DATA_USED];
-    if (memory < 0 || !memory_read(memory, row->image_address, page, sizeof page)) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof page; i++) {
-        if (page[i] != 0) {
-            return false;
-        }
-    }
-    return true;
+    return mapping_untouched(&look->target, row->image_address, image_data_size());
 }
 
 /* Whether all that lies where the image would is the image's. */
@@ -344,12 +359,13 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
 
 /* Nothing of ours is in the process: the row only has to be told. */
 static enum skew_code row_end_clean(struct skew_engine *engine, const struct look *look,
-                                    const struct journal_injection *row, struct skew_report *report,
-                                    struct skew_error *error)
+                                    const struct journal_injection *row, enum journal_phase end,
+                                    struct skew_report *report, struct skew_error *error)
 {
     bool was_in_place = row->phase == JOURNAL_ACTIVE || row->phase == JOURNAL_UPDATING;
-    report->state = was_in_place ? SKEW_STATE_GONE : SKEW_STATE_RECOVERED;
-    return row_end(engine, look, row, was_in_place ? JOURNAL_GONE : JOURNAL_RECOVERED,
+    end = was_in_place ? JOURNAL_GONE : end;
+    report->state = state_from_phase(end);
+    return row_end(engine, look, row, end,
                    was_in_place ? "exec replaced the program" : "nothing was left to undo", error);
 }
 
@@ -367,7 +383,7 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
     report_from_row(row, report);
     bool bare = !look->image_found && mapping_is_bare(look, row);
     if (look->situation == SITUATION_CLEAN && !bare) {
-        return row_end_clean(engine, look, row, report, error);
+        return row_end_clean(engine, look, row, end, report, error);
     }
     if (look->image_found && !image_owns_its_range(look, &engine->vdso)) {
         return error_set(error, SKEW_REFUSED, look->target.pid, 0, "recover",
@@ -387,6 +403,7 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
                          : bare            ? row->image_address
                                            : 0,
         .image_size = image_size_for(&engine->vdso),
+        .bare = bare,
     };
     code = scan_buffer == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "recover", "out of memory")

@@ -31,6 +31,8 @@
 #include "engine/remote.h"
 
 #include <errno.h>
+#include <linux/rseq.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "engine/error.h"
@@ -50,11 +52,36 @@ static enum skew_code remote_error(const struct remote *remote, int errnum, cons
                            errnum, "remote call", message);
 }
 
+/*
+ * A thread inside a restartable sequence (rseq(2)) is moved to the sequence's
+ * abort handler, as the kernel does with one that was preempted there. The
+ * kernel itself would not see it: the thread comes back from the stub, which
+ * lies outside the sequence.
+ */
+static void rseq_abort(struct remote *remote)
+{
+    struct tracee *tracee = remote->tracee;
+    int memory = remote->tracer->memory;
+    uint64_t address = tracee_rseq_address(tracee);
+    uint64_t sequence;
+    struct rseq_cs section;
+    if (address == 0 ||
+        !memory_read(memory, address + offsetof(struct rseq, rseq_cs), &sequence,
+                     sizeof sequence) ||
+        sequence == 0 || !memory_read(memory, sequence, &section, sizeof section)) {
+        return;
+    }
+    if (arch_program_counter(&tracee->registers) - section.start_ip < section.post_commit_offset) {
+        arch_program_counter_set(&tracee->registers, section.abort_ip);
+    }
+}
+
 static enum skew_code remote_arm(struct remote *remote, struct skew_error *error)
 {
     if (remote->armed) {
         return SKEW_OK;
     }
+    rseq_abort(remote);
     enum skew_code code =
         remote->save(remote->save_context, remote->tracee->tid, &remote->tracee->registers, error);
     if (code != SKEW_OK) {
@@ -118,6 +145,13 @@ static enum skew_code remote_run(struct remote *remote,
         }
         if (code != SKEW_OK) {
             return code;
+        }
+        if (tracee_signal_is_refusal(remote->tracee, remote->stub + SYSCALL_SIZE)) {
+            /* It was meant for the call, not for the program. */
+            remote->tracee->signal = 0;
+            return error_set_plain(error, SKEW_REFUSED, remote->tracer->target->pid,
+                                   remote->tracee->tid, 0, "remote call",
+                                   "its seccomp filter or syscall dispatcher forbids the call");
         }
         code = tracee_signal_deliver(remote->tracer, remote->tracee, error);
         if (code != SKEW_OK) {

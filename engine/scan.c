@@ -11,6 +11,8 @@
  * interrupted it there: then the kernel put its registers into a signal frame,
  * and the handler has not returned. Return addresses on the stack need no
  * look: whenever one into the image is live, so is a program counter in it.
+ * The one exception is the readback, which calls the vDSO's entries from the
+ * image: a thread in it is known by its stack pointer, in the image's data.
  *
  * A frame lies on the stack that the handler runs on, between the present
  * stack pointer and the end of that stack, and is known by its segment word
@@ -36,7 +38,12 @@
 #define STACK  UINT64_C(0x4000000) /* a stack of up to 64 MiB is searched to its end, */
 #define SHARED UINT64_C(0x100000)  /* and 1 MiB of a mapping that may hold several */
 #define WINDOW UINT64_C(0x40000)
-#define STACKS 4 /* nested alternate stacks that are followed */
+/* 32 and 33 are glibc's own (nptl(7)); it blocks all signals while a thread is born. */
+#define LIBRARY_SIGNALS UINT64_C(0x180000000)
+/* Behind the segment word: err to cr2, fpstate, and eight words that the kernel leaves as they
+ * were. */
+#define SIGCONTEXT_REST 13
+#define STACKS          4 /* nested alternate stacks that are followed */
 
 /* stop window begins */
 
@@ -50,6 +57,12 @@ static bool address_inside(const struct scanner *scanner, uint64_t address)
     return false;
 }
 
+/* On the readback's stack: it may be in the vDSO, called from the image. */
+static bool on_scratch(const struct scanner *scanner, uint64_t stack_pointer)
+{
+    return stack_pointer > scanner->scratch.start && stack_pointer <= scanner->scratch.end;
+}
+
 /* No signal that has a handler is blocked, so no ordinary handler is running. */
 static bool handlers_idle(const struct scanner *scanner, pid_t tid)
 {
@@ -59,7 +72,8 @@ static bool handlers_idle(const struct scanner *scanner, pid_t tid)
     task_path_format(tid, "status", path);
     return proc_file_read(scanner->tracer->tasks, path, text, sizeof text) > 0 &&
            status_field_parse(text, "SigBlk", 16, &blocked) &&
-           status_field_parse(text, "SigCgt", 16, &caught) && (blocked & caught) == 0;
+           status_field_parse(text, "SigCgt", 16, &caught) &&
+           (blocked & caught & ~LIBRARY_SIGNALS) == 0;
 }
 
 struct stacks {
@@ -118,10 +132,11 @@ static bool stack_search(struct scanner *scanner, uint64_t start, uint64_t end,
             if (!arch_frame_parse(words, i, &program_counter, &stack_pointer)) {
                 continue;
             }
-            if (address_inside(scanner, program_counter)) {
+            if (address_inside(scanner, program_counter) || on_scratch(scanner, stack_pointer)) {
                 return false;
             }
             stacks_follow(stacks, stack_pointer, start, end);
+            i += SIGCONTEXT_REST;
         }
         at += size;
         if (at < end && size > overlap) {
@@ -134,7 +149,8 @@ static bool stack_search(struct scanner *scanner, uint64_t start, uint64_t end,
 enum scan_result scan_tracee(struct scanner *scanner, const struct tracee *tracee)
 {
     const arch_registers *registers = &tracee->registers;
-    if (address_inside(scanner, arch_program_counter(registers)) ||
+    if (on_scratch(scanner, arch_stack_pointer(registers)) ||
+        address_inside(scanner, arch_program_counter(registers)) ||
         address_inside(scanner, arch_resume_address(registers))) {
         return SCAN_INSIDE;
     }

@@ -18,8 +18,9 @@ struct scanner {
     const struct maps *maps; /* read before the stop: where stacks end */
     struct scan_range ranges[SCAN_RANGES_MAX];
     size_t range_count;
-    size_t processors; /* settle.h: how many threads may run at a time */
-    uint8_t *buffer;   /* SCAN_BUFFER_SIZE bytes, allocated before the stop */
+    struct scan_range scratch; /* the readback's stack: who is on it is inside; may be empty */
+    size_t processors;         /* settle.h: how many threads may run at a time */
+    uint8_t *buffer;           /* SCAN_BUFFER_SIZE bytes, allocated before the stop */
 };
 #define SCAN_BUFFER_SIZE 0x10000
 

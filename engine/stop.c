@@ -36,6 +36,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,6 +45,23 @@
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/scope.h"
+
+/* Linux 6.4; not in the headers of Debian 12. */
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+struct ptrace_sud_config {
+    uint64_t mode;
+    uint64_t selector;
+    uint64_t offset;
+    uint64_t len;
+};
+#endif
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
 
 /* stop window begins */
 
@@ -243,7 +261,9 @@ static enum skew_code tracee_wait(struct tracer *tracer, struct tracee *tracee, 
         if (now - began > STOP_LIMIT || now > tracer->deadline_ns ||
             (now - began > BLOCKED_LIMIT && thread_state(tracer, tracee->tid) == 'D')) {
             return error_set_plain(error, SKEW_FAILED, tracer->target->pid, tracee->tid, 0, "stop",
-                                   "it does not stop, as in an uninterruptible wait");
+                                   thread_state(tracer, tracee->tid) == 'D'
+                                       ? "it is in an uninterruptible wait and does not stop"
+                                       : "it does not stop");
         }
         if (now - began < SPIN_TIME) {
             __builtin_ia32_pause();
@@ -332,6 +352,10 @@ static enum skew_code event_stop_await(struct tracer *tracer, struct tracee *tra
             break;
         default:
             break;
+        }
+        /* Any stop takes a pending interrupt along with it: ask again. */
+        if (code == SKEW_OK && ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
+            return tracee_lost(tracer, tracee, error);
         }
         if (code == SKEW_OK) {
             code = tracee_resume(tracer, tracee, PTRACE_CONT, signal, error);
@@ -458,6 +482,39 @@ enum skew_code tracee_signal_deliver(struct tracer *tracer, struct tracee *trace
         code = event_stop_await(tracer, tracee, error);
     }
     return code;
+}
+
+bool tracee_signal_is_refusal(const struct tracee *tracee, uint64_t address)
+{
+    siginfo_t info;
+    return tracee->signal == SIGSYS && ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, &info) == 0 &&
+           (info.si_code == SYS_SECCOMP || info.si_code == SYS_USER_DISPATCH) &&
+           (uint64_t)(uintptr_t)info.si_call_addr == address;
+}
+
+bool tracee_dispatches_syscalls(const struct tracee *tracee)
+{
+    struct ptrace_sud_config config = {0};
+    return ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tracee->tid,
+                  sizeof config, &config) == 0 &&
+           config.mode != PR_SYS_DISPATCH_OFF;
+}
+
+uint64_t tracee_rseq_address(const struct tracee *tracee)
+{
+    struct __ptrace_rseq_configuration configuration = {0};
+    if (ptrace((enum __ptrace_request)PTRACE_GET_RSEQ_CONFIGURATION, tracee->tid,
+               sizeof configuration, &configuration) < 0) {
+        return 0;
+    }
+    return configuration.rseq_abi_pointer;
+}
+
+long tracee_seccomp_filter(const struct tracee *tracee, unsigned index, struct sock_filter *filter)
+{
+    long length = ptrace((enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER, tracee->tid,
+                         (void *)(uintptr_t)index, filter);
+    return length < 0 ? -errno : length;
 }
 
 void tracer_release(struct tracer *tracer, struct tracee *tracee)

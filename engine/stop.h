@@ -115,9 +115,28 @@ enum skew_code tracee_syscall_step(struct tracer *tracer, struct tracee *tracee,
 enum skew_code tracee_signal_deliver(struct tracer *tracer, struct tracee *tracee,
                                      struct skew_error *error);
 
+/*
+ * True if tracee->signal is the SIGSYS with which a seccomp filter (SECCOMP_RET_TRAP)
+ * or syscall user dispatch refused a system call that ended at `address`.
+ */
+bool tracee_signal_is_refusal(const struct tracee *tracee, uint64_t address);
+/* True if prctl(PR_SET_SYSCALL_USER_DISPATCH) is on in a stopped thread. False before 6.4. */
+bool tracee_dispatches_syscalls(const struct tracee *tracee);
+/* Where a stopped thread's struct rseq lies (rseq(2)); 0 for none, and before Linux 5.13. */
+uint64_t tracee_rseq_address(const struct tracee *tracee);
+/*
+ * The index-th seccomp filter of a stopped thread, newest first: its length in
+ * instructions, of which `filter` must hold BPF_MAXINSNS, or -errno (ENOENT behind the last).
+ */
+struct sock_filter;
+long tracee_seccomp_filter(const struct tracee *tracee, unsigned index, struct sock_filter *filter);
+
 /* Puts tracee->registers in place and lets the thread go for good. */
 void tracer_release(struct tracer *tracer, struct tracee *tracee);
-/* Lets every thread go but one, which may be NULL. */
-void tracer_release_others(struct tracer *tracer, const struct tracee *kept);
+/*
+ * Lets every thread go but one, which may be NULL, and forgets them: they may be
+ * attached to again. Other tracees become invalid; returns where the one is now.
+ */
+struct tracee *tracer_release_others(struct tracer *tracer, const struct tracee *kept);
 
 #endif

@@ -15,8 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/error.h"
@@ -24,6 +26,13 @@
 
 /* PF_KTHREAD of include/linux/sched.h, shown in field 9 of /proc/PID/stat. */
 #define PROCESS_FLAG_KERNEL_THREAD 0x00200000
+
+/* 10 s in all: as long as an operation may take on a loaded machine. */
+#define LOCK_TRIES   1000
+#define LOCK_WAIT_NS 10000000
+
+/* /proc/PID/status lists up to NGROUPS_MAX (65536) groups before what is asked for. */
+#define STATUS_SIZE (1 << 20)
 
 ssize_t proc_file_read(int directory, const char *name, char *buffer, size_t size)
 {
@@ -230,15 +239,16 @@ static enum skew_code target_look(struct target *target, struct skew_error *erro
     }
     command_sanitize(target->command);
 
-    if (proc_file_read(target->directory, "status", text, sizeof text) < 0) {
+    scoped_memory char *status = malloc(STATUS_SIZE);
+    if (status == NULL || proc_file_read(target->directory, "status", status, STATUS_SIZE) < 0) {
         return error_set(error, error_code_for(errno), target->pid, errno, "read status",
                          "cannot read /proc/%d/status", (int)target->pid);
     }
     uint64_t value;
-    target->tracer = status_field_parse(text, "TracerPid", 10, &value) ? (pid_t)value : 0;
-    target->seccomp = status_field_parse(text, "Seccomp", 10, &value) ? (unsigned)value : 0;
-    target->threads = status_field_parse(text, "Threads", 10, &value) ? (unsigned)value : 1;
-    target->capabilities = status_field_parse(text, "CapEff", 16, &value) ? value : 0;
+    target->tracer = status_field_parse(status, "TracerPid", 10, &value) ? (pid_t)value : 0;
+    target->seccomp = status_field_parse(status, "Seccomp", 10, &value) ? (unsigned)value : 0;
+    target->threads = status_field_parse(status, "Threads", 10, &value) ? (unsigned)value : 1;
+    target->capabilities = status_field_parse(status, "CapEff", 16, &value) ? value : 0;
     executable_look(target);
     return SKEW_OK;
 }
@@ -274,6 +284,24 @@ enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *
         target_close(target);
     }
     return code;
+}
+
+enum skew_code target_lock(const struct target *target, struct skew_error *error)
+{
+    for (int tries = 0; flock(target->directory, LOCK_EX | LOCK_NB) < 0; tries++) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            return error_set(error, SKEW_FAILED, target->pid, errno, "lock process",
+                             "cannot lock it against other skewctl");
+        }
+        if (tries == LOCK_TRIES) {
+            error_set(error, SKEW_FAILED, target->pid, 0, "lock process",
+                      "another skewctl is at work on it");
+            error_advise(error, "wait until that has ended, then try again");
+            return SKEW_FAILED;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
+    }
+    return SKEW_OK;
 }
 
 void target_close(struct target *target)

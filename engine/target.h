@@ -40,6 +40,13 @@ struct target {
 enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error);
 void target_close(struct target *target);
 
+/*
+ * Keeps other engines away from the process until target_close: an flock(2) on
+ * /proc/PID, so it holds whoever they are and whatever journal they use, and
+ * ends with this process. SKEW_FAILED where another works on it for too long.
+ */
+enum skew_code target_lock(const struct target *target, struct skew_error *error);
+
 /* The journal's key of this process. */
 struct journal_key target_key(const struct target *target);
 

@@ -197,17 +197,26 @@ enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
     return SKEW_OK;
 }
 
-void tracer_release_others(struct tracer *tracer, const struct tracee *kept)
+struct tracee *tracer_release_others(struct tracer *tracer, const struct tracee *kept)
 {
+    pid_t kept_tid = kept != NULL ? kept->tid : 0;
     struct tracee *leader = tracer_find(tracer, tracer->target->pid, 0);
     if (leader != NULL && leader != kept) {
         tracer_release(tracer, leader);
     }
+    size_t count = 0;
     for (size_t i = 0; i < tracer->count; i++) {
-        if (&tracer->tracees[i] != kept) {
-            tracer_release(tracer, &tracer->tracees[i]);
+        struct tracee *tracee = &tracer->tracees[i];
+        if (tracee != kept) {
+            tracer_release(tracer, tracee);
+        }
+        /* One that cannot be let go yet, because it runs, stays known. */
+        if (tracee->state != TRACEE_GONE) {
+            tracer->tracees[count++] = *tracee;
         }
     }
+    tracer->count = count;
+    return kept_tid != 0 ? tracer_find(tracer, kept_tid, 0) : NULL;
 }
 
 struct tracer_thread {

@@ -16,6 +16,7 @@
 #include "engine/memory.h"
 #include "engine/private.h"
 #include "engine/remote.h"
+#include "engine/scan.h"
 
 struct update {
     const struct vdso *vdso;
@@ -79,8 +80,9 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
     struct tracee *tracee;
     bool busy;
     enum skew_code code = caller_seize(tracer, &tracee, &busy, error);
+    struct scanner scanner = {.tracer = tracer, .maps = &update->look->maps};
     if (code == SKEW_OK) {
-        code = tracer_stop(tracer, tracee, error);
+        code = caller_stop(&scanner, tracee, error);
     }
     if (code != SKEW_OK) {
         return code;

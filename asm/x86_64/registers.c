@@ -26,6 +26,11 @@ uint64_t arch_program_counter(const arch_registers *registers)
     return registers->rip;
 }
 
+void arch_program_counter_set(arch_registers *registers, uint64_t address)
+{
+    registers->rip = address;
+}
+
 uint64_t arch_stack_pointer(const arch_registers *registers)
 {
     return registers->rsp;
