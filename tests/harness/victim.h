@@ -17,6 +17,7 @@
  *     idle [no-vdso]  waits; may have unmapped its vDSO, may exec itself; also as
  *                    program_32, built for 32 bits
  *     churn [leaderless | chain]  threads that come and go; "now" as below
+ *     filtered KIND  under a seccomp filter, or dispatching its own system calls
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
  *                    "now" answers the time in nanoseconds since 1970
  */
