@@ -16,6 +16,9 @@
 #include "journal/statement.h"
 
 /* https://www.sqlite.org/fileformat2.html, "The Database Header". */
+#define HEADER_WRITE_VERSION  18
+#define HEADER_READ_VERSION   19
+#define VERSION_WAL           2
 #define HEADER_SIZE           100
 #define HEADER_USER_VERSION   60
 #define HEADER_APPLICATION_ID 68
@@ -217,6 +220,13 @@ unsigned char *journal_schema_serialize(size_t *size)
         sqlite3_exec(database, schema, NULL, NULL, NULL) == SQLITE_OK)
         bytes = sqlite3_serialize(database, "main", &length, 0);
     sqlite3_close(database);
+    /*
+     * In WAL mode from birth: several skewctl that turned it to WAL at once would
+     * get in each other's way without waiting. The file format's version numbers
+     * say so (https://www.sqlite.org/fileformat2.html, 1.3.3).
+     */
+    if (bytes != NULL)
+        bytes[HEADER_WRITE_VERSION] = bytes[HEADER_READ_VERSION] = VERSION_WAL;
     *size = (size_t)length;
     return bytes;
 }
