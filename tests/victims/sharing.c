@@ -1,0 +1,105 @@
+/*
+ * sharing - a program whose memory another process shares that is no thread of
+ * it; both read the clock. PROGRESS counts the reads of the one that has done
+ * fewer. It answers
+ *     share   "ok PID": from now on such a process, made by clone(2) with
+ *             CLONE_VM, reads the clock without rest
+ *     vfork   "ok PID" from the child of vfork(2), which holds its parent until
+ *     release "ok"
+ */
+#include "dialogue.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Atomic long own_reads, sharer_reads;
+static atomic_uint errors;
+static pid_t sharer;
+static _Alignas(16) char sharer_stack[64 * 1024];
+
+static void read_clock(_Atomic long *reads)
+{
+    struct timespec now = {0, -1};
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_nsec < 0 || now.tv_nsec > 999999999)
+        atomic_fetch_add(&errors, 1);
+    atomic_fetch_add(reads, 1);
+}
+
+/* It has its parent's thread-local storage as well, so it makes no call that could set errno. */
+static int read_forever(void *unused)
+{
+    (void)unused;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+        read_clock(&sharer_reads);
+    return 0;
+}
+
+static void *read_as_thread(void *unused)
+{
+    for (;;) {
+        read_clock(&own_reads);
+        usleep(100);
+    }
+    return unused;
+}
+
+/* The child speaks and listens in its parent's place. */
+static void be_held(char *answer, size_t size)
+{
+    pid_t child = vfork();
+    if (child == 0) {
+        char text[40];
+        int length = snprintf(text, sizeof text, "ok %d\n", getpid());
+        char byte = 0;
+        if (write(1, text, (size_t)length) == length)
+            while (byte != '\n' && read(0, &byte, 1) == 1)
+                continue;
+        _exit(byte == '\n' ? 0 : 1);
+    }
+    int status = -1;
+    bool reaped = waitpid(child, &status, 0) == child;
+    snprintf(answer, size, reaped && status == 0 ? "ok" : "bad child, status 0x%x", status);
+}
+
+static void answer_line(const char *line, char *answer, size_t size)
+{
+    int status;
+    if (strcmp(line, "share") == 0) {
+        sharer = clone(read_forever, sharer_stack + sizeof sharer_stack, CLONE_VM | SIGCHLD, NULL);
+        snprintf(answer, size, sharer > 0 ? "ok %d" : "bad clone %d", sharer);
+    } else if (strcmp(line, "vfork") == 0) {
+        be_held(answer, size);
+    } else if (strcmp(line, "check") != 0) {
+        snprintf(answer, size, "bad command");
+    } else if (sharer && waitpid(sharer, &status, WNOHANG) != 0) {
+        snprintf(answer, size, "bad sharer died, status 0x%x", (unsigned)status);
+    } else if (atomic_load(&errors)) {
+        snprintf(answer, size, "bad %u errors", atomic_load(&errors));
+    } else {
+        long own = atomic_load(&own_reads), other = atomic_load(&sharer_reads);
+        snprintf(answer, size, "ok %ld", sharer && other < own ? other : own);
+    }
+}
+
+int main(void)
+{
+    pthread_t reader;
+    if (pthread_create(&reader, NULL, read_as_thread, NULL) != 0)
+        return 1;
+    while (atomic_load(&own_reads) == 0)
+        usleep(1000);
+    dialogue_open();
+    for (;;)
+        dialogue_poll(-1, answer_line);
+}
