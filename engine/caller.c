@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/scan.h"
 
@@ -85,6 +86,7 @@ enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool 
         }
         if (*caller != NULL) {
             (*caller)->member = true;
+            (*caller)->filtered = permit_filtered(tracer, (*caller)->tid);
         }
         if (*caller != NULL && tracer_memory_open(tracer, *caller, error) == SKEW_OK) {
             return SKEW_OK;

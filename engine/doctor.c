@@ -196,7 +196,7 @@ static void target_examine(struct findings *findings, const struct vdso *vdso,
     if (look->target.seccomp == 2) {
         finding_add(
             findings, "seccomp", SKEW_VERDICT_WARNING,
-            "it has a filter; one that forbids mmap or munmap would act on skewctl's calls");
+            "it has a filter: inject evaluates it first, and refuses if it forbids mmap or munmap");
     }
     if (look->target.state == 'D') {
         finding_add(findings, "threads", SKEW_VERDICT_WARNING,

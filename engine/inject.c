@@ -36,6 +36,7 @@
 #include "engine/clock.h"
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/remote.h"
 #include "engine/scope.h"
@@ -45,6 +46,9 @@
 #define SETTLE_TRIES   7
 #define SETTLE_WAIT_NS 1000000L
 
+#define DATA_PROTECTION (PROT_READ | PROT_WRITE)
+#define CODE_PROTECTION (PROT_READ | PROT_EXEC)
+
 struct injection {
     const struct vdso *vdso;
     const struct look *look;
@@ -52,6 +56,7 @@ struct injection {
     struct save_context save;
     struct verification verification;
     uint8_t *scan_buffer;
+    struct permit permit;
     bool busy;    /* all threads are stopped before the first remote call, and until the last */
     bool touched; /* the target may hold something of ours */
 };
@@ -70,16 +75,40 @@ static void patch_ranges(const struct image_header *header, struct scanner *scan
 
 /* stop window begins */
 
+static void mapping_arguments(uint64_t address, size_t size, int protection, uint64_t arguments[6])
+{
+    const uint64_t values[6] = {address,
+                                size,
+                                (uint64_t)protection,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                                (uint64_t)-1,
+                                0};
+    memcpy(arguments, values, sizeof values);
+}
+
+/* All calls that this injection makes, and the one that its recover will make. */
+static enum skew_code calls_permit(const struct injection *injection, const struct remote *remote,
+                                   struct skew_error *error)
+{
+    const struct image *image = injection->image;
+    struct permit_call calls[PERMIT_CALLS_MAX] = {
+        {.number = SYS_mmap},
+        {.number = SYS_mmap},
+        {.number = SYS_munmap, .arguments = {image->address, image->size}},
+        {.number = SYS_munmap},
+    };
+    mapping_arguments(image->address, image->data_size, DATA_PROTECTION, calls[0].arguments);
+    mapping_arguments(image->address + image->data_size, image->size - image->data_size,
+                      CODE_PROTECTION, calls[1].arguments);
+    return permit_check(&injection->permit, remote->tracer, remote->tracee, remote->stub, calls,
+                        PERMIT_CALLS_MAX, error);
+}
+
 static enum skew_code mapping_make(struct remote *remote, uint64_t address, size_t size,
                                    int protection, struct skew_error *error)
 {
-    const uint64_t arguments[6] = {address,
-                                   size,
-                                   (uint64_t)protection,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-                                       MAP_FIXED_NOREPLACE,
-                                   (uint64_t)-1,
-                                   0};
+    uint64_t arguments[6];
+    mapping_arguments(address, size, protection, arguments);
     long result;
     enum skew_code code = remote_syscall(remote, SYS_mmap, arguments, &result, error);
     if (code != SKEW_OK) {
@@ -109,14 +138,14 @@ static enum skew_code image_place(const struct injection *injection, struct remo
     int memory = remote->tracer->memory;
     size_t code_size = image->size - image->data_size;
     enum skew_code code =
-        mapping_make(remote, image->address, image->data_size, PROT_READ | PROT_WRITE, error);
+        mapping_make(remote, image->address, image->data_size, DATA_PROTECTION, error);
     if (code == SKEW_OK && !memory_write(memory, image->address, image->data, IMAGE_DATA_USED)) {
         code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
                                "write image", "cannot write the image");
     }
     if (code == SKEW_OK) {
-        code = mapping_make(remote, image->address + image->data_size, code_size,
-                            PROT_READ | PROT_EXEC, error);
+        code = mapping_make(remote, image->address + image->data_size, code_size, CODE_PROTECTION,
+                            error);
     }
     if (code == SKEW_OK &&
         !memory_write(memory, image->address + image->data_size, image->code, code_size)) {
@@ -231,6 +260,10 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
                                     vdso_stub_offset(injection->vdso, 0),
                             .save = save_registers,
                             .save_context = &injection->save};
+    code = calls_permit(injection, &remote, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
     injection->touched = true;
     code = skew_under_stop(injection, &scanner, &remote, error);
     struct skew_error finish_error;
@@ -370,6 +403,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         return code;
     }
     scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
+    scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     struct injection injection = {
         .vdso = &engine->vdso,
         .look = look,

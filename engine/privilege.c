@@ -2,8 +2,9 @@
  * privilege.c - which capabilities (capabilities(7)) the engine needs, and
  * giving up the rest.
  *
- * CAP_SYS_PTRACE lets it look into and attach to processes of others, and that
- * is all: files are opened as their owner, and no signal is ever sent.
+ * CAP_SYS_PTRACE lets it look into and attach to processes of others,
+ * CAP_SYS_ADMIN read a target's seccomp filter, and that is all: files are
+ * opened as their owner, and no signal is ever sent.
  */
 #include <errno.h>
 #include <sys/capability.h>
@@ -11,7 +12,7 @@
 #include "engine/error.h"
 #include "engine/privilege.h"
 
-static const cap_value_t needed[] = {CAP_SYS_PTRACE};
+static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_SYS_ADMIN};
 #define NEEDED_COUNT ((int)(sizeof needed / sizeof *needed))
 
 static void capabilities_free(cap_t *capabilities)

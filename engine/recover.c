@@ -35,6 +35,7 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/remote.h"
 #include "engine/scope.h"
@@ -50,6 +51,7 @@ struct recovery {
     pid_t tid; /* of the thread chosen to unmap */
     struct save_context save;
     uint8_t *scan_buffer;
+    struct permit permit;
     uint64_t image_address; /* 0 where nothing is mapped */
     uint64_t image_size;
     bool bare;     /* the image is a mapping that nobody has touched yet */
@@ -192,7 +194,17 @@ static enum skew_code caller_unmaps(struct recovery *recovery, struct tracer *tr
                                 recovery->look->vdso_address + vdso_stub_offset(recovery->vdso, 0),
                             .save = save_registers,
                             .save_context = &recovery->save};
-    enum skew_code code = image_unmap(recovery, &remote, error);
+    const struct permit_call call = {.number = SYS_munmap,
+                                     .arguments = {recovery->image_address, recovery->image_size}};
+    if (caller->tid != recovery->tid) {
+        caller->filtered = permit_filtered(tracer, caller->tid);
+    }
+    enum skew_code code =
+        permit_check(&recovery->permit, tracer, caller, remote.stub, &call, 1, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    code = image_unmap(recovery, &remote, error);
     struct skew_error finish_error;
     enum skew_code finish_code = remote_finish(&remote, &finish_error);
     if (code == SKEW_OK && finish_code != SKEW_OK) {
@@ -394,11 +406,14 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
         return code;
     }
     scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
+    scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     struct recovery recovery = {
         .vdso = &engine->vdso,
         .look = look,
         .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_RECOVERING},
         .scan_buffer = scan_buffer,
+        /* It let the mappings be made; keeping them for want of a look would help nobody. */
+        .permit = {.buffer = filter, .unread_passes = true},
         .image_address = look->image_found ? look->image_address
                          : bare            ? row->image_address
                                            : 0,

@@ -19,6 +19,7 @@ struct tracee {
     pid_t tid;
     enum tracee_state state;
     bool interrupted; /* an interrupt is on its way */
+    bool filtered;    /* it has, or may have, a seccomp filter; known of callers only */
     bool member;      /* seen in the target's list of threads */
     bool outside;     /* scan.h: found outside at this stop */
     bool exposed;     /* a wait with a time limit may have been cut short */

@@ -11,12 +11,15 @@
  * If the readback shows a wrong time the old parameters are put back the same way.
  */
 #include <errno.h>
+#include <sys/syscall.h>
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/remote.h"
 #include "engine/scan.h"
+#include "engine/scope.h"
 
 struct update {
     const struct vdso *vdso;
@@ -24,6 +27,7 @@ struct update {
     struct save_context save;
     struct image_skew before;
     struct verification verification;
+    struct permit permit;
 };
 
 static enum skew_code update_error(const struct tracer *tracer, int errnum, const char *message,
@@ -92,6 +96,11 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
                             .stub = update->look->vdso_address + vdso_stub_offset(update->vdso, 0),
                             .save = save_registers,
                             .save_context = &update->save};
+    const struct permit_call call = {.number = SYS_munmap};
+    code = permit_check(&update->permit, tracer, tracee, remote.stub, &call, 1, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
     code = update_under_stop(update, &remote, error);
     struct skew_error finish_error;
     enum skew_code finish_code = remote_finish(&remote, &finish_error);
@@ -177,6 +186,10 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     if (code != SKEW_OK) {
         return code;
     }
+    scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
+    if (filter == NULL) {
+        return error_set(error, SKEW_FAILED, look->target.pid, 0, "update", "out of memory");
+    }
     struct update update = {
         .vdso = &engine->vdso,
         .look = look,
@@ -184,6 +197,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         .before = look->skew,
         .verification = {.clock = verification_clock(request->clocks),
                          .skew = image_skew_from(request->clocks, request->offset_ns)},
+        .permit = {.buffer = filter, .unread_passes = request->force},
     };
     code = save_begin(&update.save, look->target.pid, error);
     if (code == SKEW_OK) {
