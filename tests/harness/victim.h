@@ -18,7 +18,8 @@
  *                    program_32, built for 32 bits
  *     churn [leaderless | chain]  threads that come and go; "now" as below
  *     filtered KIND  under a seccomp filter, or dispatching its own system calls
- *     sharing        its memory is shared by a process that is no thread of it
+ *     sharing        its memory is shared by processes that are no threads of it
+ *     rseq           two threads that count with restartable sequences
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
  *                    "now" answers the time in nanoseconds since 1970
  */
