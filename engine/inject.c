@@ -58,6 +58,7 @@ struct injection {
     uint8_t *scan_buffer;
     struct permit permit;
     bool busy;    /* all threads are stopped before the first remote call, and until the last */
+    bool alone;   /* the one thread runs: it is let go before the readback, and stopped again */
     bool touched; /* the target may hold something of ours */
 };
 
@@ -226,11 +227,54 @@ static enum skew_code skew_under_stop(struct injection *injection, struct scanne
     if (code != SKEW_OK) {
         return code;
     }
+    if (injection->alone) {
+        return SKEW_OK;
+    }
     if (!injection->busy) {
         remote->tracee = tracer_release_others(remote->tracer, remote->tracee);
     }
     return verification_run(&injection->verification, remote, &injection->image->header,
                             injection->vdso, error);
+}
+
+static struct remote remote_for(struct injection *injection, struct tracer *tracer,
+                                struct tracee *tracee)
+{
+    return (struct remote){.tracer = tracer,
+                           .tracee = tracee,
+                           .stub =
+                               injection->look->vdso_address + vdso_stub_offset(injection->vdso, 0),
+                           .save = save_registers,
+                           .save_context = &injection->save};
+}
+
+/* Where step 9 has a stop of its own. */
+static enum skew_code readback_run(struct tracer *tracer, void *context, struct skew_error *error)
+{
+    struct injection *injection = context;
+    struct scanner scanner = {.tracer = tracer, .maps = &injection->look->maps};
+    struct tracee *tracee;
+    bool busy;
+    enum skew_code code = caller_seize(tracer, &tracee, &busy, error);
+    if (code == SKEW_OK && !look_same_program(injection->look, injection->vdso, tracer->memory)) {
+        code = error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "look again",
+                               "exec replaced the program");
+    }
+    if (code == SKEW_OK) {
+        code = caller_stop(&scanner, tracee, error);
+    }
+    if (code != SKEW_OK) {
+        return code;
+    }
+    struct remote remote = remote_for(injection, tracer, tracee);
+    code = verification_run(&injection->verification, &remote, &injection->image->header,
+                            injection->vdso, error);
+    struct skew_error finish_error;
+    if (remote_finish(&remote, &finish_error) != SKEW_OK && code == SKEW_OK) {
+        *error = finish_error;
+        code = finish_error.code;
+    }
+    return code;
 }
 
 static enum skew_code injection_run(struct tracer *tracer, void *context, struct skew_error *error)
@@ -254,12 +298,9 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     if (code != SKEW_OK) {
         return code;
     }
-    struct remote remote = {.tracer = tracer,
-                            .tracee = tracee,
-                            .stub = injection->look->vdso_address +
-                                    vdso_stub_offset(injection->vdso, 0),
-                            .save = save_registers,
-                            .save_context = &injection->save};
+    /* A thread that runs loses nothing by being stopped twice, and is held for less at a time. */
+    injection->alone = injection->busy && tracer->target->threads == 1;
+    struct remote remote = remote_for(injection, tracer, tracee);
     code = calls_permit(injection, &remote, error);
     if (code != SKEW_OK) {
         return code;
@@ -379,6 +420,25 @@ static void injection_undo(struct skew_engine *engine, const struct injection *i
     }
 }
 
+static enum skew_code readback_stop(struct injection *injection, struct skew_report *report,
+                                    struct skew_error *error)
+{
+    int64_t pause_ns = 0;
+    unsigned exposed = 0;
+    pid_t pid = injection->look->target.pid;
+    enum skew_code code = save_begin(&injection->save, pid, error);
+    if (code == SKEW_OK) {
+        code = tracer_run(&injection->look->target, readback_run, injection, &pause_ns, &exposed,
+                          error);
+        save_abort(&injection->save);
+    }
+    if (pause_ns > report->pause_ns) {
+        report->pause_ns = pause_ns;
+    }
+    report->interrupted += exposed;
+    return code;
+}
+
 enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
                             const struct skew_request *request, struct skew_report *report,
                             struct skew_error *error)
@@ -412,14 +472,18 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         .verification = {.clock = verification_clock(request->clocks),
                          .skew = image_skew_from(request->clocks, request->offset_ns)},
         .scan_buffer = scan_buffer,
+        .permit = {.buffer = filter, .unread_passes = request->force},
     };
-    code = scan_buffer == NULL
+    code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "inject", "out of memory")
                : save_begin(&injection.save, look->target.pid, error);
     if (code == SKEW_OK) {
         code = tracer_run(&look->target, injection_run, &injection, &report->pause_ns,
                           &report->interrupted, error);
         save_abort(&injection.save);
+    }
+    if (code == SKEW_OK && injection.alone) {
+        code = readback_stop(&injection, report, error);
     }
     if (code == SKEW_OK) {
         struct journal_error journal_error = {0};

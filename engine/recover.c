@@ -420,7 +420,7 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
         .image_size = image_size_for(&engine->vdso),
         .bare = bare,
     };
-    code = scan_buffer == NULL
+    code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "recover", "out of memory")
                : save_begin(&recovery.save, look->target.pid, error);
     if (code == SKEW_OK) {
