@@ -8,9 +8,11 @@
  * this header; any other program may be another.
  *
  * A struct skew_engine may be used by one thread at a time. Different engines
- * may be used at once. The engine attaches with ptrace(2) from a thread of its
- * own that ends with each operation, so a caller's own tracees are not
- * disturbed.
+ * may be used at once, also on one process: they take turns. The engine attaches
+ * with ptrace(2) from a thread of its own that ends with each operation, so a
+ * caller's own tracees are not disturbed. While an operation runs, no other
+ * thread of the program may wait for just any child (waitpid(2) with -1): it
+ * would take the engine's stops away.
  */
 #ifndef SKEWCTL_H
 #define SKEWCTL_H

@@ -107,7 +107,7 @@ struct journal;
  * /var/lib/skewctl/journal.db as root, else $XDG_STATE_HOME/skewctl/journal.db,
  * else $HOME/.local/state/skewctl/journal.db. The folder is made 0700 and the file 0600
  * where absent; both must belong to the effective user and be writable by no
- * other; the last component and the folder may not be symlinks.
+ * other (so no journal in /tmp itself); neither may be a symlink.
  */
 enum journal_code journal_open(const char *path, struct journal **journal,
                                struct journal_error *error);
