@@ -223,6 +223,25 @@ static void executable_look(struct target *target)
     close(file);
 }
 
+/*
+ * The kernel shows start times shifted by the reader's time namespace
+ * (time_namespaces(7)); a skewctl in another one must know the process again.
+ */
+static uint64_t start_time_shift(void)
+{
+    char text[256];
+    long long seconds, nanoseconds;
+    if (proc_file_read(AT_FDCWD, "/proc/self/timens_offsets", text, sizeof text) <= 0) {
+        return 0;
+    }
+    const char *boottime = strstr(text, "boottime");
+    if (boottime == NULL || sscanf(boottime, "boottime %lld %lld", &seconds, &nanoseconds) != 2) {
+        return 0;
+    }
+    long ticks = sysconf(_SC_CLK_TCK);
+    return (uint64_t)(seconds * ticks + nanoseconds * ticks / 1000000000);
+}
+
 static enum skew_code target_look(struct target *target, struct skew_error *error)
 {
     char text[4096];
@@ -232,7 +251,7 @@ static enum skew_code target_look(struct target *target, struct skew_error *erro
         return error_set(error, error_code_for(errno), target->pid, errno, "read stat",
                          "cannot read /proc/%d/stat", (int)target->pid);
     }
-    target->start_time = stat.start_time;
+    target->start_time = stat.start_time - start_time_shift();
     target->kernel_thread = (stat.flags & PROCESS_FLAG_KERNEL_THREAD) != 0;
     if (proc_file_read(target->directory, "comm", target->command, sizeof target->command) < 0) {
         snprintf(target->command, sizeof target->command, "?");
