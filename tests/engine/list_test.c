@@ -157,13 +157,38 @@ static void some_done_and_some_not(void **state)
     snapshot_expect(&before, idle->pid);
 }
 
+/* There /proc shows other start times, and yet it is the same process. */
+static void seen_from_another_time_namespace(void **state)
+{
+    (void)state;
+    const char *const probe[] = {"unshare", "-T", "--boottime", "5000", "--fork", "true", NULL};
+    if (harness_program("unshare") == NULL || program_run(probe, NULL, 5000).code != 0) {
+        harness_skip("no time namespace can be made here");
+    }
+    struct child *idle = victim_start("idle", NULL);
+    skewctl_inject(idle->pid, "-5m");
+    const char *const argv[] = {"unshare",         "-T",           "--boottime", "5000",
+                                "--fork",          skewctl_path(), "list",       "--journal",
+                                skewctl_journal(), "-o",           "json",       NULL};
+    struct run run = program_run(argv, NULL, HARNESS_DEADLINE_MS);
+    run_expect(&run, 0);
+    assert_string_equal(json_query(run.out, ".injections[0].state"), "active");
+    assert_string_equal(states(false, idle->pid), "active");
+    skewctl_recover(idle->pid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(nothing_to_list), harness_test(fields_of_an_active_one),
-        harness_test(gone_after_exit), harness_test(gone_after_exec),
-        harness_test(recover_by_id),   harness_test(recover_of_what_is_not_injected),
-        harness_test(recover_all),     harness_test(some_done_and_some_not),
+        harness_test(nothing_to_list),
+        harness_test(fields_of_an_active_one),
+        harness_test(gone_after_exit),
+        harness_test(gone_after_exec),
+        harness_test(recover_by_id),
+        harness_test(recover_of_what_is_not_injected),
+        harness_test(recover_all),
+        harness_test(some_done_and_some_not),
+        harness_test(seen_from_another_time_namespace),
     };
     return cmocka_run_group_tests_name("list", tests, NULL, NULL);
 }
