@@ -12,7 +12,8 @@
  *     blocked [restartable]  one thread in each kind of waiting system call, or
  *                    only in those that the kernel restarts
  *     signals        real-time signals and timers, counted
- *     parked         a thread held in a handler that interrupted a clock read
+ *     parked [bystander]  a thread held in a handler that interrupted a clock
+ *                    read; another that gets signals and measures its pauses
  *     pointers       NULL and bad pointers, unknown and dynamic clocks
  *     idle [no-vdso]  waits; may have unmapped its vDSO, may exec itself; also as
  *                    program_32, built for 32 bits

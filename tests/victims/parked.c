@@ -1,11 +1,14 @@
 /*
- * parked - a thread that reads clock_gettime without rest and can be held in a
+ * parked [bystander] - a thread that reads clock_gettime without rest and can be held in a
  * signal handler that interrupted the read itself: with its saved program
  * counter in the vDSO, or, once skewed, in code that was not there at the
  * start. It answers
  *     park vdso | park elsewhere   "ok RIP" once it is held there
  *     release                      "ok" once the handler has returned and the thread reads again
+ * and with a bystander
+ *     gap                          as bystander_gap in bystander.h
  */
+#include "bystander.h"
 #include "dialogue.h"
 
 #include <pthread.h>
@@ -110,6 +113,8 @@ static void answer_line(const char *line, char *answer, size_t size)
         for (int tries = 0; tries < 20000 && atomic_load(&reads) == then; tries++)
             usleep(1000);
         snprintf(answer, size, told && atomic_load(&reads) > then ? "ok" : "bad not released");
+    } else if (strcmp(line, "gap") == 0) {
+        bystander_gap(answer, size);
     } else if (atomic_load(&errors)) {
         snprintf(answer, size, "bad %u errors", atomic_load(&errors));
     } else {
@@ -117,7 +122,7 @@ static void answer_line(const char *line, char *answer, size_t size)
     }
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     int ends[2];
     if (pipe(ends) != 0)
@@ -134,6 +139,8 @@ int main(void)
         return 1;
     while (atomic_load(&reads) == 0)
         usleep(1000);
+    if (count > 1 && strcmp(arguments[1], "bystander") == 0 && !bystander_start())
+        return 1;
     know_mappings();
     struct itimerval often = {{0, 997}, {0, 997}};
     setitimer(ITIMER_REAL, &often, NULL);
