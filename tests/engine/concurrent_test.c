@@ -17,7 +17,7 @@
 
 #define MINUTE    INT64_C(60000000000)
 #define LANES_MAX 4
-#define ROUNDS    12
+#define ROUNDS    8
 
 /* One skewctl after the other, beside the other lanes. */
 struct lane {
