@@ -143,7 +143,9 @@ REPORT_COLUMN(updated, cell_boolean(cell, report->updated))
 REPORT_COLUMN(dry_run, cell_boolean(cell, report->dry_run))
 REPORT_COLUMN(threads, report->threads != 0 && cell_printf(cell, "%u", report->threads))
 REPORT_COLUMN(interrupted, cell_printf(cell, "%u", report->interrupted))
-REPORT_COLUMN(pause, report->pause_ns > 0 && cell_duration(cell, report->pause_ns))
+/* To the microsecond: more digits would be noise. */
+REPORT_COLUMN(pause,
+              report->pause_ns > 0 && cell_duration(cell, (report->pause_ns + 500) / 1000 * 1000))
 REPORT_COLUMN(pause_us,
               report->pause_ns > 0 && cell_printf(cell, "%" PRId64 ".%03" PRId64,
                                                   report->pause_ns / 1000, report->pause_ns % 1000))

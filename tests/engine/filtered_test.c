@@ -10,17 +10,25 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+#define NOBODY 65534
 
 /* NULL where the kernel cannot do that. */
-static struct child *filtered_start(const char *kind)
+static struct child *filtered_start_at(const char *path, const char *kind,
+                                       const struct start *start)
 {
-    struct child *victim =
-        child_start((const char *const[]){victim_path("filtered"), kind, NULL}, NULL);
+    struct child *victim = child_start((const char *const[]){path, kind, NULL}, start);
     const char *said = child_line(victim, HARNESS_DEADLINE_MS);
     if (strcmp(said, "unsupported") == 0)
         return NULL;
     assert_string_equal(said, "ready");
     return victim;
+}
+
+static struct child *filtered_start(const char *kind)
+{
+    return filtered_start_at(victim_path("filtered"), kind, NULL);
 }
 
 static void expect_unharmed(struct child *victim, const struct snapshot *before)
@@ -45,6 +53,8 @@ static void expect_refused(struct child *victim, const char *reason)
 
 static void expect_whole_cycle(struct child *victim)
 {
+    if (geteuid() != 0)
+        harness_skip("only root can read the filters of a process");
     struct snapshot before = snapshot_take(victim->pid);
     skewctl_inject(victim->pid, "-5m");
     victim_check_progress(victim, 1000);
@@ -118,6 +128,34 @@ static void no_write_and_execute(void **state)
     expect_whole_cycle(filter_start("no-write-execute"));
 }
 
+/* Without the privilege to read it any filter may be one that kills: that risk is the user's. */
+static void unreadable_filter(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        harness_skip("only root can become another user");
+    const char *copy = harness_format("%s/filtered", harness_directory(NOBODY));
+    struct run run = program_run((const char *const[]){"cp", victim_path("filtered"), copy, NULL},
+                                 NULL, HARNESS_DEADLINE_MS);
+    run_expect(&run, 0);
+    struct child *victim = filtered_start_at(copy, "list", &(struct start){.user = NOBODY});
+    if (!victim)
+        harness_skip("the kernel has no seccomp filters");
+    struct snapshot before = snapshot_take(victim->pid);
+    const char *pid = harness_format("%d", victim->pid);
+    run = skewctl_run_as(NOBODY, "inject", "-p", pid, "--offset", "-5m", NULL);
+    expect_unharmed(victim, &before);
+    run_expect_error(&run, 3);
+    if (!strstr(run.err, "seccomp") || !strstr(run.err, "--force"))
+        fail_msg("it does not say what stands in the way, and what to do: %s", run.err);
+    run = skewctl_run_as(NOBODY, "inject", "-p", pid, "--offset", "-5m", "--force", NULL);
+    run_expect(&run, 0);
+    victim_check_progress(victim, 1000);
+    run = skewctl_run_as(NOBODY, "recover", "-p", pid, NULL);
+    run_expect(&run, 0);
+    expect_unharmed(victim, &before);
+}
+
 /* A tracer can see whether system calls are dispatched since Linux 6.4. */
 static struct child *dispatch_start(const char *kind)
 {
@@ -165,6 +203,7 @@ int main(void)
         harness_test(unmapping_traps),       harness_test(unmapping_fails),
         harness_test(all_is_allowed),        harness_test(container_list),
         harness_test(no_write_and_execute),  harness_test(every_thread_dispatches),
+        harness_test(unreadable_filter),
         harness_test(one_thread_dispatches),
     };
     return cmocka_run_group_tests_name("filtered", tests, NULL, NULL);
