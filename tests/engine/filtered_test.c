@@ -115,21 +115,21 @@ static void all_is_allowed(void **state)
     expect_whole_cycle(filter_start("allow"));
 }
 
-static void container_list(void **state)
+static void list_of_allowed_calls_as_containers_have(void **state)
 {
     (void)state;
     expect_whole_cycle(filter_start("list"));
 }
 
 /* No mapping is ever writable and executable at once. */
-static void no_write_and_execute(void **state)
+static void no_mapping_for_both_write_and_execute(void **state)
 {
     (void)state;
     expect_whole_cycle(filter_start("no-write-execute"));
 }
 
 /* Without the privilege to read it any filter may be one that kills: that risk is the user's. */
-static void unreadable_filter(void **state)
+static void filter_that_only_root_could_read(void **state)
 {
     (void)state;
     if (geteuid() != 0)
@@ -198,12 +198,17 @@ static void one_thread_dispatches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(mapping_kills),         harness_test(mapping_traps),
-        harness_test(mapping_fails),         harness_test(unmapping_kills),
-        harness_test(unmapping_traps),       harness_test(unmapping_fails),
-        harness_test(all_is_allowed),        harness_test(container_list),
-        harness_test(no_write_and_execute),  harness_test(every_thread_dispatches),
-        harness_test(unreadable_filter),
+        harness_test(mapping_kills),
+        harness_test(mapping_traps),
+        harness_test(mapping_fails),
+        harness_test(unmapping_kills),
+        harness_test(unmapping_traps),
+        harness_test(unmapping_fails),
+        harness_test(all_is_allowed),
+        harness_test(list_of_allowed_calls_as_containers_have),
+        harness_test(no_mapping_for_both_write_and_execute),
+        harness_test(filter_that_only_root_could_read),
+        harness_test(every_thread_dispatches),
         harness_test(one_thread_dispatches),
     };
     return cmocka_run_group_tests_name("filtered", tests, NULL, NULL);
