@@ -244,6 +244,7 @@ static struct remote remote_for(struct injection *injection, struct tracer *trac
                            .tracee = tracee,
                            .stub =
                                injection->look->vdso_address + vdso_stub_offset(injection->vdso, 0),
+                           .image = injection->image->address,
                            .save = save_registers,
                            .save_context = &injection->save};
 }
@@ -357,8 +358,11 @@ static enum skew_code row_plan(struct skew_engine *engine, const struct look *lo
 enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
                          struct journal_injection *row, struct skew_error *error)
 {
-    struct image image = {
-        .address = look->image_address, .size = look->header.image_size, .header = look->header};
+    /* Without a header, the note behind a stub is all that tells where the image was to be. */
+    struct image image = {.address =
+                              look->image_found ? look->image_address : look->difference.note,
+                          .size = image_size_for(&engine->vdso),
+                          .header = look->header};
     struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
                                    .clocks = look->skew.clocks};
     return row_plan(engine, look, &image, &request, row, error);

@@ -13,6 +13,7 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/pagemap.h"
 #include "engine/private.h"
 #include "engine/scope.h"
 
@@ -22,6 +23,8 @@ static bool image_try(int memory, const struct vdso *vdso, struct look *look, ui
 {
     struct image_header header;
     if (address == 0 || address % 0x1000 != 0 ||
+        /* A read would touch a page that nobody has, and recover goes by that. */
+        pagemap_untouched(&look->target, address, sizeof header) ||
         !memory_read(memory, address, &header, sizeof header) ||
         !image_header_valid(&header, vdso, look->vdso_address, address) ||
         !maps_anonymous(&look->maps, address, address + image_data_size(), "rw-p")) {
@@ -43,7 +46,8 @@ static void image_find(int memory, const struct vdso *vdso, struct look *look, u
             return;
         }
     }
-    if (image_try(memory, vdso, look, hint)) {
+    if (image_try(memory, vdso, look, hint) ||
+        image_try(memory, vdso, look, look->difference.note)) {
         return;
     }
     for (size_t i = 0; i < look->maps.count; i++) {

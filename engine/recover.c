@@ -28,13 +28,13 @@
  * If a signal arrives: only T runs anything of ours; see remote.c.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/pagemap.h"
 #include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/remote.h"
@@ -59,25 +59,6 @@ struct recovery {
     bool unmapped;
     pid_t inside; /* a thread that kept the image from being unmapped */
 };
-
-#define PAGE           4096
-#define PAGEMAP_IN_USE (UINT64_C(3) << 62) /* present or swapped: pagemap in admin-guide/mm */
-
-/* True if no page of the range was ever read or written. May be used during a stop. */
-static bool mapping_untouched(const struct target *target, uint64_t address, size_t size)
-{
-    scoped_descriptor pagemap = target_file_open(target, "pagemap", O_RDONLY);
-    for (uint64_t at = address; at < address + size; at += PAGE) {
-        uint64_t entry;
-        if (pagemap < 0 ||
-            pread(pagemap, &entry, sizeof entry, (off_t)(at / PAGE * sizeof entry)) !=
-                sizeof entry ||
-            (entry & PAGEMAP_IN_USE) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
 
 /* stop window begins */
 
@@ -192,6 +173,7 @@ static enum skew_code caller_unmaps(struct recovery *recovery, struct tracer *tr
                             .tracee = caller,
                             .stub =
                                 recovery->look->vdso_address + vdso_stub_offset(recovery->vdso, 0),
+                            .image = recovery->image_address,
                             .save = save_registers,
                             .save_context = &recovery->save};
     const struct permit_call call = {.number = SYS_munmap,
@@ -238,7 +220,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = tracer_stop_all(tracer, error);
     }
     if (code == SKEW_OK && recovery->bare &&
-        !mapping_untouched(tracer->target, recovery->image_address, image_data_size())) {
+        !pagemap_untouched(tracer->target, recovery->image_address, image_data_size())) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program began to use the mapping while it was looked at");
     }
@@ -281,7 +263,7 @@ static bool mapping_is_bare(const struct look *look, const struct journal_inject
         !maps_free(&look->maps, mapping->end, row->image_address + row->image_size)) {
         return false;
     }
-    return mapping_untouched(&look->target, row->image_address, image_data_size());
+    return pagemap_untouched(&look->target, row->image_address, image_data_size());
 }
 
 /* Whether all that lies where the image would is the image's. */

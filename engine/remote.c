@@ -6,7 +6,8 @@
  *
  *   1 save R       the journal has them; the target is untouched.
  *   2 write stub   one pwrite into zero bytes where no thread's program counter
- *                  can be. Nobody goes there; recover zeroes it.
+ *                  can be. Nobody goes there; recover zeroes it. Behind it the
+ *                  address of the image is noted, should the journal be lost.
  *   3 SETREGS      T goes on in the stub: makes the call, restores R as the
  *                  kernel would have resumed it, restart included, and goes on.
  *                  A mapping it makes is at the address the journal has.
@@ -37,6 +38,7 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/vdso.h"
 
 /* stop window begins */
 
@@ -92,9 +94,10 @@ static enum skew_code remote_arm(struct remote *remote, struct skew_error *error
         !memory_equals(remote->tracer->memory, remote->stub, zeroes, sizeof zeroes)) {
         return remote_error(remote, 0, "something lies where the call would be made", error);
     }
-    uint8_t stub[ARCH_STUB_SIZE];
-    size_t length = arch_stub_build(&remote->tracee->registers, stub);
-    if (!memory_write(remote->tracer->memory, remote->stub, stub, length)) {
+    uint8_t stub[ARCH_STUB_SIZE] = {0};
+    arch_stub_build(&remote->tracee->registers, stub);
+    memcpy(stub + VDSO_NOTE_OFFSET, &remote->image, sizeof remote->image);
+    if (!memory_write(remote->tracer->memory, remote->stub, stub, sizeof stub)) {
         return remote_error(remote, errno, "cannot write into the vDSO's slack", error);
     }
     remote->armed = true;

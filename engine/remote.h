@@ -15,6 +15,7 @@ struct remote {
     struct tracer *tracer;
     struct tracee *tracee; /* at an event stop */
     uint64_t stub;         /* ARCH_STUB_SIZE zero bytes in the vDSO's slack */
+    uint64_t image;        /* what the calls are about: noted behind the stub */
     remote_save *save;
     void *save_context;
     bool armed; /* the stub is in place, for the thread's present registers */

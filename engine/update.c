@@ -94,6 +94,7 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
     struct remote remote = {.tracer = tracer,
                             .tracee = tracee,
                             .stub = update->look->vdso_address + vdso_stub_offset(update->vdso, 0),
+                            .image = update->look->image_address,
                             .save = save_registers,
                             .save_context = &update->save};
     const struct permit_call call = {.number = SYS_munmap};

@@ -246,16 +246,12 @@ static void functions_compare(const struct vdso *vdso, const uint8_t *live, uint
 static void slots_compare(const struct vdso *vdso, const uint8_t *live, uint8_t *rest,
                           struct vdso_difference *difference)
 {
-    size_t slots = vdso_stub_slots(vdso);
-    difference->free_slot = slots;
-    for (size_t slot = slots; slot-- > 0;) {
+    for (size_t slot = vdso_stub_slots(vdso); slot-- > 0;) {
         size_t offset = vdso_stub_offset(vdso, slot);
-        if (bytes_zero(live + offset, ARCH_STUB_SIZE)) {
-            difference->free_slot = slot;
-        } else if (arch_stub_matches(live + offset, ARCH_STUB_SIZE) &&
-                   bytes_zero(live + offset + arch_stub_length(),
-                              ARCH_STUB_SIZE - arch_stub_length())) {
+        if (arch_stub_matches(live + offset, ARCH_STUB_SIZE) &&
+            bytes_zero(live + offset + arch_stub_length(), VDSO_NOTE_OFFSET - arch_stub_length())) {
             difference->stubs = true;
+            memcpy(&difference->note, live + offset + VDSO_NOTE_OFFSET, sizeof difference->note);
             memset(rest + offset, 0, ARCH_STUB_SIZE);
         }
     }

@@ -43,14 +43,16 @@ void vdso_release(struct vdso *vdso);
 /* Remote calls run in stubs that lie side by side in the slack. */
 size_t vdso_stub_slots(const struct vdso *vdso);
 size_t vdso_stub_offset(const struct vdso *vdso, size_t slot);
+/* Behind the stub, at the end of its slot: the address of the image it was used for. */
+#define VDSO_NOTE_OFFSET (ARCH_STUB_SIZE - sizeof(uint64_t))
 
 /* In what a process's vDSO differs from the pristine one. */
 struct vdso_difference {
     bool pristine;
     bool patched[ARCH_FUNCTION_COUNT];    /* a jump stands at the patch offset */
     uint64_t target[ARCH_FUNCTION_COUNT]; /* and leads there */
-    bool stubs;                           /* stubs are left in the slack */
-    uint64_t free_slot;                   /* first slot without one; vdso_stub_slots if none */
+    bool stubs;                           /* stubs are left in the slack, */
+    uint64_t note;                        /* and this is noted behind the first of them */
     bool foreign;                         /* something else differs, first at: */
     size_t foreign_offset;
 };

@@ -1,0 +1,16 @@
+/*
+ * pagemap.h - has anybody ever used these pages?
+ */
+#ifndef SKEWCTL_ENGINE_PAGEMAP_H
+#define SKEWCTL_ENGINE_PAGEMAP_H
+
+#include "engine/target.h"
+
+/*
+ * True if no page of the range, which must be mapped, was ever read or written
+ * (/proc/PID/pagemap, admin-guide/mm/pagemap.rst of the kernel). False also
+ * where that cannot be told. May be used during a stop.
+ */
+bool pagemap_untouched(const struct target *target, uint64_t address, size_t size);
+
+#endif
