@@ -57,7 +57,8 @@ struct recovery {
     bool bare;     /* the image is a mapping that nobody has touched yet */
     bool restored; /* results: the clock is true again */
     bool unmapped;
-    pid_t inside; /* a thread that kept the image from being unmapped */
+    pid_t inside; /* a thread that kept the image from being unmapped, */
+    bool callers; /* because it may be inside, or because no thread could make the call */
 };
 
 /* stop window begins */
@@ -94,6 +95,21 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
     }
 }
 
+/* The thread that unmaps: the one chosen for it, else any that can. */
+static struct tracee *caller_find(const struct recovery *recovery, struct tracer *tracer)
+{
+    struct tracee *caller = NULL;
+    for (size_t i = 0; i < tracer->count; i++) {
+        struct tracee *tracee = &tracer->tracees[i];
+        if (tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
+            !tracee_dispatches_syscalls(tracee) &&
+            (caller == NULL || tracee->tid == recovery->tid)) {
+            caller = tracee;
+        }
+    }
+    return caller;
+}
+
 /*
  * Until nobody is inside, for a few tries: most handlers return soon. Between
  * the tries all threads are let go, so that signals reach them. On SKEW_OK all
@@ -105,6 +121,12 @@ static enum skew_code leave_await(struct recovery *recovery, struct scanner *sca
     struct tracer *tracer = scanner->tracer;
     for (int tries = 1;; tries++) {
         enum skew_code code = settle_outside(scanner, &recovery->inside, error);
+        recovery->callers = true;
+        if (code == SKEW_OK && recovery->inside == 0 && caller_find(recovery, tracer) == NULL) {
+            /* Every thread is in 32-bit code: it cannot unmap, but will come back. */
+            recovery->inside = tracer->tracees[0].tid;
+            recovery->callers = false;
+        }
         if (code != SKEW_OK || recovery->inside == 0 || tries == HANDLER_TRIES) {
             return code;
         }
@@ -122,21 +144,6 @@ static enum skew_code leave_await(struct recovery *recovery, struct scanner *sca
         }
         recovery->tid = caller->tid;
     }
-}
-
-/* The thread that unmaps: the one chosen for it, else any that can. */
-static struct tracee *caller_find(const struct recovery *recovery, struct tracer *tracer)
-{
-    struct tracee *caller = NULL;
-    for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
-            !tracee_dispatches_syscalls(tracee) &&
-            (caller == NULL || tracee->tid == recovery->tid)) {
-            caller = tracee;
-        }
-    }
-    return caller;
 }
 
 static enum skew_code image_unmap(struct recovery *recovery, struct remote *remote,
@@ -315,20 +322,18 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
         report->state = SKEW_STATE_GONE;
         return row_end(engine, look, row, JOURNAL_GONE, "exited during recover", error);
     }
-    bool left = recovery->image_address != 0 && !recovery->unmapped;
-    if (code == SKEW_OK &&
-        (left || (recovery->inside != 0 && !recovery->unmapped && look->difference.stubs))) {
+    if (code == SKEW_OK && recovery->inside != 0) {
         report->state = SKEW_STATE_DRAINING;
         code = row_end(engine, look, row, JOURNAL_DRAINING, NULL, error);
         if (code != SKEW_OK) {
             return code;
         }
-        error_set(
-            error, SKEW_DRAINING, look->target.pid, 0, "recover",
-            "the clock is true again, but thread %d may be in a signal handler that interrupted "
-            "a clock read, so the image stays mapped",
-            (int)recovery->inside);
-        error_advise(error, "run skewctl recover -p %d again when the handler has returned",
+        error_set(error, SKEW_DRAINING, look->target.pid, 0, "recover",
+                  "the clock is true again, but thread %d %s, so the image stays mapped",
+                  (int)recovery->inside,
+                  recovery->callers ? "may be in a signal handler that interrupted a clock read"
+                                    : "and all others run 32-bit code and cannot unmap it");
+        error_advise(error, "run skewctl recover -p %d again when that is over",
                      (int)look->target.pid);
         return SKEW_DRAINING;
     }

@@ -27,7 +27,8 @@ static void recover_waits_for_a_handler(void **state)
     (void)state;
     struct child *victim = victim_start("parked", NULL);
     const char *pid = harness_format("%d", victim->pid);
-    struct snapshot before = snapshot_take(victim->pid);
+    const char *maps = observe_maps(victim->pid);
+    struct vdso vdso = observe_vdso(victim->pid);
     size_t code = observe_code_mappings(victim->pid);
     skewctl_inject(victim->pid, "-5m");
     park(victim, "elsewhere");
@@ -38,7 +39,7 @@ static void recover_waits_for_a_handler(void **state)
         assert_string_equal(json_query(run.out, ".injections[0].state"), "draining");
         assert_string_equal(present_state(), "draining");
         assert_int_equal(observe_code_mappings(victim->pid), code + 1);
-        assert_memory_equal(observe_vdso(victim->pid).bytes, before.vdso.bytes, before.vdso.size);
+        assert_memory_equal(observe_vdso(victim->pid).bytes, vdso.bytes, vdso.size);
         observe_untraced(victim->pid);
     }
 
@@ -47,7 +48,7 @@ static void recover_waits_for_a_handler(void **state)
     struct run run = skewctl_run("recover", "--all", NULL);
     run_expect(&run, 0);
     assert_string_equal(present_state(), "");
-    snapshot_expect(&before, victim->pid);
+    observe_put_back(victim->pid, maps, &vdso);
     victim_check_progress(victim, 1000);
 }
 
@@ -57,7 +58,8 @@ static void inject_while_draining(void **state)
 {
     (void)state;
     struct child *victim = victim_start("parked", NULL);
-    struct snapshot before = snapshot_take(victim->pid);
+    const char *maps = observe_maps(victim->pid);
+    struct vdso vdso = observe_vdso(victim->pid);
     size_t code = observe_code_mappings(victim->pid);
     skewctl_inject(victim->pid, "-5m");
     park(victim, "elsewhere");
@@ -73,7 +75,7 @@ static void inject_while_draining(void **state)
     victim_check_progress(victim, 1000);
     run = skewctl_run("recover", "-p", pid, NULL);
     run_expect(&run, 0);
-    snapshot_expect(&before, victim->pid);
+    observe_put_back(victim->pid, maps, &vdso);
 }
 
 /* The other way round: a handler that interrupted the vDSO goes back into it, patched or not. */
@@ -81,14 +83,15 @@ static void inject_into_an_interrupted_read(void **state)
 {
     (void)state;
     struct child *victim = victim_start("parked", NULL);
-    struct snapshot before = snapshot_take(victim->pid);
+    const char *maps = observe_maps(victim->pid);
+    struct vdso vdso = observe_vdso(victim->pid);
     park(victim, "vdso");
     skewctl_inject(victim->pid, "-5m");
     assert_string_equal(child_ask(victim, "release"), "ok");
     victim_check_progress(victim, 1000);
     skewctl_recover(victim->pid);
     victim_check_progress(victim, 1000);
-    snapshot_expect(&before, victim->pid);
+    observe_put_back(victim->pid, maps, &vdso);
 }
 
 int main(void)

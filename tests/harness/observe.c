@@ -277,3 +277,12 @@ void snapshot_expect(const struct snapshot *before, pid_t pid)
     if (difference)
         fail_msg("process %d is not as before:\n%s", pid, difference);
 }
+
+void observe_put_back(pid_t pid, const char *maps, const struct vdso *vdso)
+{
+    assert_string_equal(observe_maps(pid), maps);
+    struct vdso now = observe_vdso(pid);
+    assert_int_equal(now.size, vdso->size);
+    assert_memory_equal(now.bytes, vdso->bytes, vdso->size);
+    observe_untraced(pid);
+}

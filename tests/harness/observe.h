@@ -48,5 +48,10 @@ struct snapshot snapshot_take(pid_t pid);
 const char *snapshot_difference(const struct snapshot *before, const struct snapshot *after);
 /* Fails with the difference if the process is not now as it was then. */
 void snapshot_expect(const struct snapshot *before, pid_t pid);
+/*
+ * Fails unless maps (of observe_maps) and vDSO are these and nobody traces it: what a recover
+ * puts back, for victims whose own handlers change their threads' signal masks.
+ */
+void observe_put_back(pid_t pid, const char *maps, const struct vdso *vdso);
 
 #endif
