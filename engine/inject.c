@@ -13,12 +13,18 @@
  *   5 header written     a mapping with our header. Recovers.
  *   6 code mapped,       an image that nobody enters. Recovers.
  *     written, compared
- *   7 all stopped        as 6 (before 3 already where no thread waits, caller.c); nobody is inside
- * the bytes to be patched, and nobody will return into them (settle.c, scan.c). 8 each entry
- * patched some entries lead into a whole image, the others are as before: both work, though they
- * may disagree by the skew. One write each, five bytes within a page, while no thread runs.
- * Recovers. 9 others let go      T alone is held, for the readback. Recovers. 10 T let go, row
- * done. ACTIVE
+ *   7 all stopped        as 6; nobody is inside the bytes to be patched, and
+ *                        nobody will return into them (settle.c, scan.c).
+ *   8 each entry patched some entries lead into a whole image, the others are
+ *                        as before: both work, though they may disagree by the
+ *                        skew. One write each, five bytes within a page, while
+ *                        no thread runs. Recovers.
+ *   9 others let go      T alone is held, for the readback, or let go as well
+ *                        and stopped again for it. Recovers.
+ *  10 T let go, row      done.
+ *     ACTIVE
+ *
+ * Where no thread waits, all are stopped before 3 and let go after 9 (caller.c).
  *
  * If a thread is anywhere: before 8 nobody can reach the image; in 8 nobody
  * runs; a thread at an entry's first byte takes the jump.
@@ -57,9 +63,10 @@ struct injection {
     struct verification verification;
     uint8_t *scan_buffer;
     struct permit permit;
-    bool busy;    /* all threads are stopped before the first remote call, and until the last */
-    bool alone;   /* the one thread runs: it is let go before the readback, and stopped again */
-    bool touched; /* the target may hold something of ours */
+    size_t mapped; /* bytes of the image that are mapped, from its start */
+    bool busy;     /* all threads are stopped before the first remote call, and until the last */
+    bool alone;    /* the one thread runs: it is let go before the readback, and stopped again */
+    bool touched;  /* the target may hold something of ours */
 };
 
 /*
@@ -132,7 +139,7 @@ static enum skew_code mapping_make(struct remote *remote, uint64_t address, size
                                              "the address chosen was taken meanwhile; try again");
 }
 
-static enum skew_code image_place(const struct injection *injection, struct remote *remote,
+static enum skew_code image_place(struct injection *injection, struct remote *remote,
                                   struct skew_error *error)
 {
     const struct image *image = injection->image;
@@ -140,6 +147,7 @@ static enum skew_code image_place(const struct injection *injection, struct remo
     size_t code_size = image->size - image->data_size;
     enum skew_code code =
         mapping_make(remote, image->address, image->data_size, DATA_PROTECTION, error);
+    injection->mapped = code == SKEW_OK ? image->data_size : 0;
     if (code == SKEW_OK && !memory_write(memory, image->address, image->data, IMAGE_DATA_USED)) {
         code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
                                "write image", "cannot write the image");
@@ -147,6 +155,7 @@ static enum skew_code image_place(const struct injection *injection, struct remo
     if (code == SKEW_OK) {
         code = mapping_make(remote, image->address + image->data_size, code_size, CODE_PROTECTION,
                             error);
+        injection->mapped = code == SKEW_OK ? image->size : injection->mapped;
     }
     if (code == SKEW_OK &&
         !memory_write(memory, image->address + image->data_size, image->code, code_size)) {
@@ -196,15 +205,19 @@ static enum skew_code settle(struct scanner *scanner, struct remote *remote,
     return error->code;
 }
 
-/* Nothing leads into the image yet, so nobody can be inside: T takes it away again. */
+/*
+ * Nothing leads into the image yet, so nobody can be inside: T takes away again
+ * what it has mapped. Where a mapping failed, something else may lie there.
+ */
 static void image_remove(struct injection *injection, struct remote *remote)
 {
     struct skew_error ignored;
-    const uint64_t arguments[6] = {injection->image->address, injection->image->size};
-    long result;
-    if (remote->tracee->signal == 0 && remote->tracee->state != TRACEE_GONE &&
-        remote_syscall(remote, SYS_munmap, arguments, &result, &ignored) == SKEW_OK &&
-        result == 0) {
+    const uint64_t arguments[6] = {injection->image->address, injection->mapped};
+    long result = 0;
+    bool possible = remote->tracee->signal == 0 && remote->tracee->state != TRACEE_GONE;
+    if (injection->mapped == 0 ||
+        (possible && remote_syscall(remote, SYS_munmap, arguments, &result, &ignored) == SKEW_OK &&
+         result == 0)) {
         injection->touched = false;
     }
 }
@@ -310,6 +323,9 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     code = skew_under_stop(injection, &scanner, &remote, error);
     struct skew_error finish_error;
     enum skew_code finish_code = remote_finish(&remote, &finish_error);
+    if (finish_code != SKEW_OK) {
+        injection->touched = true;
+    }
     if (code == SKEW_OK && finish_code != SKEW_OK) {
         *error = finish_error;
         code = finish_code;

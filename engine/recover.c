@@ -273,12 +273,18 @@ static bool mapping_is_bare(const struct look *look, const struct journal_inject
     return pagemap_untouched(&look->target, row->image_address, image_data_size());
 }
 
+static bool image_has_code(const struct look *look, const struct vdso *vdso)
+{
+    return look->image_found && maps_anonymous(&look->maps, look->image_address + image_data_size(),
+                                               look->image_address + image_size_for(vdso), "r-xp");
+}
+
 /* Whether all that lies where the image would is the image's. */
 static bool image_owns_its_range(const struct look *look, const struct vdso *vdso)
 {
     uint64_t code = look->image_address + image_data_size();
     uint64_t end = look->image_address + image_size_for(vdso);
-    return maps_anonymous(&look->maps, code, end, "r-xp") || maps_free(&look->maps, code, end);
+    return image_has_code(look, vdso) || maps_free(&look->maps, code, end);
 }
 
 static enum skew_code row_end(struct skew_engine *engine, const struct look *look,
@@ -404,7 +410,9 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
         .image_address = look->image_found ? look->image_address
                          : bare            ? row->image_address
                                            : 0,
-        .image_size = image_size_for(&engine->vdso),
+        /* Never more than is ours: what is free now the program may map any moment. */
+        .image_size =
+            image_has_code(look, &engine->vdso) ? image_size_for(&engine->vdso) : image_data_size(),
         .bare = bare,
     };
     code = scan_buffer == NULL || filter == NULL
