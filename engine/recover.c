@@ -86,7 +86,7 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
     uint64_t slack = recovery->look->vdso_address + recovery->vdso->slack_offset;
     scanner->ranges[scanner->range_count++] =
         (struct scan_range){slack, slack + recovery->vdso->slack_size};
-    if (recovery->image_address != 0) {
+    if (recovery->image_address != 0 && !recovery->bare) {
         scanner->ranges[scanner->range_count++] =
             (struct scan_range){recovery->image_address + image_data_size(),
                                 recovery->image_address + recovery->image_size};
@@ -227,7 +227,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = tracer_stop_all(tracer, error);
     }
     if (code == SKEW_OK && recovery->bare &&
-        !pagemap_untouched(tracer->target, recovery->image_address, image_data_size())) {
+        !pagemap_untouched(tracer->target, recovery->image_address, recovery->image_size)) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program began to use the mapping while it was looked at");
     }
@@ -256,21 +256,42 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
 
 /* stop window ends */
 
-/*
- * A mapping that an inject made just before it died, without a header yet: at
- * the row's address, of exactly the size asked for, nothing beside it, and
- * never written to. Anything else at that address is the program's own.
- */
-static bool mapping_is_bare(const struct look *look, const struct journal_injection *row)
+/* Exactly that mapping, anonymous and never used by anybody. */
+static bool mapping_is_bare(const struct look *look, uint64_t address, size_t size,
+                            const char *permissions)
 {
-    const struct mapping *mapping = maps_find(&look->maps, row->image_address);
-    if (row->image_address == 0 || mapping == NULL || mapping->start != row->image_address ||
-        mapping->end != row->image_address + image_data_size() ||
-        !maps_anonymous(&look->maps, mapping->start, mapping->end, "rw-p") ||
-        !maps_free(&look->maps, mapping->end, row->image_address + row->image_size)) {
-        return false;
+    const struct mapping *mapping = maps_find(&look->maps, address);
+    return mapping != NULL && mapping->start == address && mapping->end == address + size &&
+           maps_anonymous(&look->maps, address, address + size, permissions) &&
+           pagemap_untouched(&look->target, address, size);
+}
+
+/*
+ * A mapping that an inject made just before it died, or even after: its thread
+ * makes the call all the same. The data has no header yet, or the code stayed
+ * behind when the data was unmapped. It is at the row's address, of exactly the
+ * size asked for, nothing beside it, and never used. Anything else there is the
+ * program's own. Returns its size, or 0, and where it begins.
+ */
+static size_t bare_find(const struct look *look, const struct journal_injection *row,
+                        uint64_t *address)
+{
+    uint64_t data = row->image_address;
+    uint64_t code = data + image_data_size();
+    uint64_t end = data + row->image_size;
+    if (look->image_found || data == 0 || end <= code) {
+        return 0;
     }
-    return pagemap_untouched(&look->target, row->image_address, image_data_size());
+    if (maps_free(&look->maps, code, end) &&
+        mapping_is_bare(look, data, image_data_size(), "rw-p")) {
+        *address = data;
+        return image_data_size();
+    }
+    if (maps_free(&look->maps, data, code) && mapping_is_bare(look, code, end - code, "r-xp")) {
+        *address = code;
+        return end - code;
+    }
+    return 0;
 }
 
 static bool image_has_code(const struct look *look, const struct vdso *vdso)
@@ -298,27 +319,39 @@ static enum skew_code row_end(struct skew_engine *engine, const struct look *loo
     return SKEW_OK;
 }
 
-/* The last word is the process's: whatever a recover believes it did, it is looked at again. */
+/*
+ * The last word is the process's: whatever a recover believes it did, it is
+ * looked at again. A thread that was in a stub when skewctl died may have made
+ * its mapping only now, when it was let run out of it: then there is more to do.
+ */
 static enum skew_code recovery_confirm(struct skew_engine *engine, const struct look *before,
-                                       struct skew_error *error)
+                                       struct journal_injection *row, enum journal_phase end,
+                                       struct skew_report *report, struct skew_error *error)
 {
     struct look look;
     enum skew_code code =
-        look_open(&engine->vdso, before->target.pid, before->image_address, &look, error);
+        look_open(&engine->vdso, before->target.pid, row->image_address, &look, error);
     if (code != SKEW_OK) {
         return code;
     }
-    if (look.target.start_time == before->target.start_time && look.situation != SITUATION_CLEAN) {
+    bool same = look.target.start_time == before->target.start_time;
+    uint64_t bare;
+    if (same && bare_find(&look, row, &bare) != 0) {
+        code = recover_look(engine, &look, row, end, report, error);
+    } else if (same && look.situation != SITUATION_CLEAN) {
         code = error_set(error, SKEW_FAILED, before->target.pid, 0, "confirm",
                          "the process still carries traces of the injection");
         error_advise(error, "run skewctl recover -p %d again", (int)before->target.pid);
+    } else {
+        report->state = state_from_phase(end);
+        code = row_end(engine, before, row, end, NULL, error);
     }
     look_close(&look);
     return code;
 }
 
 static enum skew_code recovery_conclude(struct skew_engine *engine, const struct look *look,
-                                        const struct journal_injection *row,
+                                        struct journal_injection *row,
                                         const struct recovery *recovery, enum journal_phase end,
                                         enum skew_code code, struct skew_report *report,
                                         struct skew_error *error)
@@ -344,11 +377,10 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
         return SKEW_DRAINING;
     }
     if (code == SKEW_OK) {
-        code = recovery_confirm(engine, look, error);
+        code = recovery_confirm(engine, look, row, end, report, error);
     }
-    if (code == SKEW_OK) {
-        report->state = state_from_phase(end);
-        return row_end(engine, look, row, end, NULL, error);
+    if (code == SKEW_OK || code == SKEW_DRAINING) {
+        return code;
     }
     if (recovery->restored) {
         report->state = SKEW_STATE_DRAINING;
@@ -386,8 +418,9 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
         return code;
     }
     report_from_row(row, report);
-    bool bare = !look->image_found && mapping_is_bare(look, row);
-    if (look->situation == SITUATION_CLEAN && !bare) {
+    uint64_t address = look->image_address;
+    size_t bare = bare_find(look, row, &address);
+    if (look->situation == SITUATION_CLEAN && bare == 0) {
         return row_end_clean(engine, look, row, end, report, error);
     }
     if (look->image_found && !image_owns_its_range(look, &engine->vdso)) {
@@ -407,13 +440,12 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
         .scan_buffer = scan_buffer,
         /* It let the mappings be made; keeping them for want of a look would help nobody. */
         .permit = {.buffer = filter, .unread_passes = true},
-        .image_address = look->image_found ? look->image_address
-                         : bare            ? row->image_address
-                                           : 0,
+        .image_address = look->image_found || bare != 0 ? address : 0,
         /* Never more than is ours: what is free now the program may map any moment. */
-        .image_size =
-            image_has_code(look, &engine->vdso) ? image_size_for(&engine->vdso) : image_data_size(),
-        .bare = bare,
+        .image_size = bare != 0                             ? bare
+                      : image_has_code(look, &engine->vdso) ? image_size_for(&engine->vdso)
+                                                            : image_data_size(),
+        .bare = bare != 0,
     };
     code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "recover", "out of memory")
