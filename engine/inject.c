@@ -283,12 +283,7 @@ static enum skew_code readback_run(struct tracer *tracer, void *context, struct 
     struct remote remote = remote_for(injection, tracer, tracee);
     code = verification_run(&injection->verification, &remote, &injection->image->header,
                             injection->vdso, error);
-    struct skew_error finish_error;
-    if (remote_finish(&remote, &finish_error) != SKEW_OK && code == SKEW_OK) {
-        *error = finish_error;
-        code = finish_error.code;
-    }
-    return code;
+    return remote_conclude(&remote, code, error);
 }
 
 static enum skew_code injection_run(struct tracer *tracer, void *context, struct skew_error *error)
@@ -321,15 +316,8 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     }
     injection->touched = true;
     code = skew_under_stop(injection, &scanner, &remote, error);
-    struct skew_error finish_error;
-    enum skew_code finish_code = remote_finish(&remote, &finish_error);
-    if (finish_code != SKEW_OK) {
-        injection->touched = true;
-    }
-    if (code == SKEW_OK && finish_code != SKEW_OK) {
-        *error = finish_error;
-        code = finish_code;
-    }
+    code = remote_conclude(&remote, code, error);
+    injection->touched = injection->touched || remote.taken;
     return code;
 }
 

@@ -194,13 +194,7 @@ static enum skew_code caller_unmaps(struct recovery *recovery, struct tracer *tr
         return code;
     }
     code = image_unmap(recovery, &remote, error);
-    struct skew_error finish_error;
-    enum skew_code finish_code = remote_finish(&remote, &finish_error);
-    if (code == SKEW_OK && finish_code != SKEW_OK) {
-        *error = finish_error;
-        code = finish_code;
-    }
-    return code;
+    return remote_conclude(&remote, code, error);
 }
 
 static enum skew_code recovery_run(struct tracer *tracer, void *context, struct skew_error *error)

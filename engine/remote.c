@@ -217,4 +217,15 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
     return SKEW_OK;
 }
 
+enum skew_code remote_conclude(struct remote *remote, enum skew_code code, struct skew_error *error)
+{
+    struct skew_error finish_error = {0};
+    enum skew_code finish_code = remote_finish(remote, &finish_error);
+    if (code == SKEW_OK && finish_code != SKEW_OK) {
+        *error = finish_error;
+        code = finish_code;
+    }
+    return code;
+}
+
 /* stop window ends */

@@ -38,4 +38,11 @@ enum skew_code remote_readback(struct remote *remote, uint64_t image, struct ske
  */
 enum skew_code remote_finish(struct remote *remote, struct skew_error *error);
 
+/*
+ * Finishes after calls that came to `code`, and returns that; a failure to finish
+ * only where there was none before. remote->taken tells whether the stub is left.
+ */
+enum skew_code remote_conclude(struct remote *remote, enum skew_code code,
+                               struct skew_error *error);
+
 #endif

@@ -103,13 +103,7 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
         return code;
     }
     code = update_under_stop(update, &remote, error);
-    struct skew_error finish_error;
-    enum skew_code finish_code = remote_finish(&remote, &finish_error);
-    if (code == SKEW_OK && finish_code != SKEW_OK) {
-        *error = finish_error;
-        code = finish_code;
-    }
-    return code;
+    return remote_conclude(&remote, code, error);
 }
 
 /* stop window ends */
