@@ -63,7 +63,7 @@ struct recovery {
 
 /* stop window begins */
 
-/* Under the stop, after all has been looked at again. */
+/* Under the stop; each jump must still be the one that was looked at. */
 static enum skew_code entries_restore(struct recovery *recovery, struct tracer *tracer,
                                       struct skew_error *error)
 {
@@ -71,8 +71,10 @@ static enum skew_code entries_restore(struct recovery *recovery, struct tracer *
     const struct look *look = recovery->look;
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         size_t patch = vdso->functions[f].patch;
-        if (look->difference.patched[f] && !memory_write(tracer->memory, look->vdso_address + patch,
-                                                         vdso->bytes + patch, ARCH_PATCH_SIZE)) {
+        uint64_t address = look->vdso_address + patch;
+        if (look->difference.patched[f] &&
+            (!memory_equals(tracer->memory, address, look->live + patch, ARCH_PATCH_SIZE) ||
+             !memory_write(tracer->memory, address, vdso->bytes + patch, ARCH_PATCH_SIZE))) {
             return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "restore",
                                    "cannot write into the vDSO");
         }
