@@ -97,19 +97,25 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
     }
 }
 
+static bool caller_able(const struct tracee *tracee)
+{
+    return tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
+           !tracee_dispatches_syscalls(tracee);
+}
+
 /* The thread that unmaps: the one chosen for it, else any that can. */
 static struct tracee *caller_find(const struct recovery *recovery, struct tracer *tracer)
 {
-    struct tracee *caller = NULL;
+    struct tracee *chosen = tracer_find(tracer, recovery->tid, 0);
+    if (chosen != NULL && caller_able(chosen)) {
+        return chosen;
+    }
     for (size_t i = 0; i < tracer->count; i++) {
-        struct tracee *tracee = &tracer->tracees[i];
-        if (tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
-            !tracee_dispatches_syscalls(tracee) &&
-            (caller == NULL || tracee->tid == recovery->tid)) {
-            caller = tracee;
+        if (caller_able(&tracer->tracees[i])) {
+            return &tracer->tracees[i];
         }
     }
-    return caller;
+    return NULL;
 }
 
 /*

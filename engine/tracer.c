@@ -237,12 +237,28 @@ static void *tracer_thread_main(void *argument)
     return NULL;
 }
 
-/* The tracer thread takes no signals: whoever runs the engine decides about those. */
+/* True if the kernel would drop SIGCHLD, had nobody blocked it (signal(7)). */
+static bool child_signal_ignored(void)
+{
+    struct sigaction action;
+    return sigaction(SIGCHLD, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
+           (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
+}
+
+/*
+ * The tracer thread takes no signals: whoever runs the engine decides about
+ * those. But each stop of a tracee sends a SIGCHLD, and one that is blocked is
+ * not dropped: it would wake another thread of this process for nothing, while
+ * the target stands still.
+ */
 static int tracer_thread_create(pthread_t *handle, struct tracer_thread *thread)
 {
-    sigset_t all, previous;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    sigset_t blocked, previous;
+    sigfillset(&blocked);
+    if (child_signal_ignored()) {
+        sigdelset(&blocked, SIGCHLD);
+    }
+    pthread_sigmask(SIG_SETMASK, &blocked, &previous);
     int errnum = pthread_create(handle, NULL, tracer_thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &previous, NULL);
     return errnum;
