@@ -19,12 +19,15 @@
  *                        as before: both work, though they may disagree by the
  *                        skew. One write each, five bytes within a page, while
  *                        no thread runs. Recovers.
- *   9 others let go      T alone is held, for the readback, or let go as well
- *                        and stopped again for it. Recovers.
+ *   9 others let go      T alone is held, for the readback. Recovers.
  *  10 T let go, row      done.
  *     ACTIVE
  *
  * Where no thread waits, all are stopped before 3 and let go after 9 (caller.c).
+ * If there is but one and it runs, it is let go after 5, 6 and 8, and stopped
+ * again: a thread that runs loses nothing by being stopped several times, and
+ * so is held for less at a time. What it then meets is what a skewctl that died
+ * there would have left.
  *
  * If a thread is anywhere: before 8 nobody can reach the image; in 8 nobody
  * runs; a thread at an entry's first byte takes the jump.
@@ -55,6 +58,15 @@
 #define DATA_PROTECTION (PROT_READ | PROT_WRITE)
 #define CODE_PROTECTION (PROT_READ | PROT_EXEC)
 
+/* What is done in one stop; a lone thread that runs gets a stop for each. */
+enum stage {
+    STAGE_DATA,  /* 3 to 5 */
+    STAGE_CODE,  /* 6 */
+    STAGE_PATCH, /* 7 and 8 */
+    STAGE_READBACK,
+    STAGES
+};
+
 struct injection {
     const struct vdso *vdso;
     const struct look *look;
@@ -65,8 +77,10 @@ struct injection {
     struct permit permit;
     size_t mapped; /* bytes of the image that are mapped, from its start */
     bool busy;     /* all threads are stopped before the first remote call, and until the last */
-    bool alone;    /* the one thread runs: it is let go before the readback, and stopped again */
-    bool touched;  /* the target may hold something of ours */
+    bool alone;    /* and there is only one: it is let go between the stages */
+    enum stage stage;
+    bool patched; /* or may be: an entry leads into the image */
+    bool touched; /* the target may hold something of ours */
 };
 
 /*
@@ -139,30 +153,39 @@ static enum skew_code mapping_make(struct remote *remote, uint64_t address, size
                                              "the address chosen was taken meanwhile; try again");
 }
 
-static enum skew_code image_place(struct injection *injection, struct remote *remote,
-                                  struct skew_error *error)
+/* Maps one part of the image and fills it. */
+static enum skew_code part_place(struct injection *injection, struct remote *remote, size_t offset,
+                                 size_t size, int protection, const uint8_t *bytes, size_t used,
+                                 struct skew_error *error)
+{
+    uint64_t address = injection->image->address + offset;
+    enum skew_code code = mapping_make(remote, address, size, protection, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    injection->mapped = offset + size;
+    if (!memory_write(remote->tracer->memory, address, bytes, used)) {
+        return error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
+                               "write image", "cannot write the image");
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code data_place(struct injection *injection, struct remote *remote,
+                                 struct skew_error *error)
 {
     const struct image *image = injection->image;
-    int memory = remote->tracer->memory;
-    size_t code_size = image->size - image->data_size;
-    enum skew_code code =
-        mapping_make(remote, image->address, image->data_size, DATA_PROTECTION, error);
-    injection->mapped = code == SKEW_OK ? image->data_size : 0;
-    if (code == SKEW_OK && !memory_write(memory, image->address, image->data, IMAGE_DATA_USED)) {
-        code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
-                               "write image", "cannot write the image");
-    }
-    if (code == SKEW_OK) {
-        code = mapping_make(remote, image->address + image->data_size, code_size, CODE_PROTECTION,
-                            error);
-        injection->mapped = code == SKEW_OK ? image->size : injection->mapped;
-    }
-    if (code == SKEW_OK &&
-        !memory_write(memory, image->address + image->data_size, image->code, code_size)) {
-        code = error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
-                               "write image", "cannot write the image");
-    }
-    return code;
+    return part_place(injection, remote, 0, image->data_size, DATA_PROTECTION, image->data,
+                      IMAGE_DATA_USED, error);
+}
+
+static enum skew_code code_place(struct injection *injection, struct remote *remote,
+                                 struct skew_error *error)
+{
+    const struct image *image = injection->image;
+    size_t size = image->size - image->data_size;
+    return part_place(injection, remote, image->data_size, size, CODE_PROTECTION, image->code, size,
+                      error);
 }
 
 /* All or none, as long as skewctl lives: what was patched before a failure is put back. */
@@ -222,32 +245,41 @@ static void image_remove(struct injection *injection, struct remote *remote)
     }
 }
 
-static enum skew_code skew_under_stop(struct injection *injection, struct scanner *scanner,
-                                      struct remote *remote, struct skew_error *error)
+/* Does the stage at hand, and goes on to the next. */
+static enum skew_code stage_run(struct injection *injection, struct scanner *scanner,
+                                struct remote *remote, struct skew_error *error)
 {
-    enum skew_code code = injection->busy ? tracer_stop_all(remote->tracer, error) : SKEW_OK;
-    if (code == SKEW_OK) {
-        code = image_place(injection, remote, error);
-    }
-    if (code == SKEW_OK) {
+    enum skew_code code = SKEW_OK;
+    switch (injection->stage) {
+    case STAGE_DATA:
+        code = data_place(injection, remote, error);
+        break;
+    case STAGE_CODE:
+        code = code_place(injection, remote, error);
+        break;
+    case STAGE_PATCH:
         code = settle(scanner, remote, error);
+        if (code == SKEW_OK) {
+            code = entries_patch(injection, remote->tracer, error);
+            injection->patched = true;
+        }
+        if (code == SKEW_OK && !injection->busy) {
+            remote->tracee = tracer_release_others(remote->tracer, remote->tracee);
+        }
+        break;
+    case STAGE_READBACK:
+        code = verification_run(&injection->verification, remote, &injection->image->header,
+                                injection->vdso, error);
+        break;
+    case STAGES:
+        break;
     }
-    if (code != SKEW_OK) {
+    if (code == SKEW_OK) {
+        injection->stage++;
+    } else if (!injection->patched) {
         image_remove(injection, remote);
-        return code;
     }
-    code = entries_patch(injection, remote->tracer, error);
-    if (code != SKEW_OK) {
-        return code;
-    }
-    if (injection->alone) {
-        return SKEW_OK;
-    }
-    if (!injection->busy) {
-        remote->tracee = tracer_release_others(remote->tracer, remote->tracee);
-    }
-    return verification_run(&injection->verification, remote, &injection->image->header,
-                            injection->vdso, error);
+    return code;
 }
 
 static struct remote remote_for(struct injection *injection, struct tracer *tracer,
@@ -262,44 +294,30 @@ static struct remote remote_for(struct injection *injection, struct tracer *trac
                            .save_context = &injection->save};
 }
 
-/* Where step 9 has a stop of its own. */
-static enum skew_code readback_run(struct tracer *tracer, void *context, struct skew_error *error)
+/* Still the program that was looked at, and changed by nobody but this injection. */
+static bool look_still_holds(const struct injection *injection, const struct tracer *tracer)
 {
-    struct injection *injection = context;
-    struct scanner scanner = {.tracer = tracer, .maps = &injection->look->maps};
-    struct tracee *tracee;
-    bool busy;
-    enum skew_code code = caller_seize(tracer, &tracee, &busy, error);
-    if (code == SKEW_OK && !look_same_program(injection->look, injection->vdso, tracer->memory)) {
-        code = error_set_plain(error, SKEW_NOT_FOUND, tracer->target->pid, 0, 0, "look again",
-                               "exec replaced the program");
-    }
-    if (code == SKEW_OK) {
-        code = caller_stop(&scanner, tracee, error);
-    }
-    if (code != SKEW_OK) {
-        return code;
-    }
-    struct remote remote = remote_for(injection, tracer, tracee);
-    code = verification_run(&injection->verification, &remote, &injection->image->header,
-                            injection->vdso, error);
-    return remote_conclude(&remote, code, error);
+    return injection->patched ? look_same_program(injection->look, injection->vdso, tracer->memory)
+                              : look_holds(injection->look, injection->vdso, tracer->memory);
 }
 
+/* One stop: all stages that are left, or only the next. */
 static enum skew_code injection_run(struct tracer *tracer, void *context, struct skew_error *error)
 {
     struct injection *injection = context;
     struct scanner scanner = {
         .tracer = tracer, .maps = &injection->look->maps, .buffer = injection->scan_buffer};
-    patch_ranges(&injection->image->header, &scanner);
+    if (!injection->patched) {
+        patch_ranges(&injection->image->header, &scanner);
+        settle_prepare(&scanner);
+    }
 
     struct tracee *tracee;
-    settle_prepare(&scanner);
     enum skew_code code = caller_seize(tracer, &tracee, &injection->busy, error);
-    if (code == SKEW_OK && !look_holds(injection->look, injection->vdso, tracer->memory)) {
+    if (code == SKEW_OK && !look_still_holds(injection, tracer)) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program was replaced or changed while it was looked at; "
-                               "nothing was changed, try again");
+                               "try again");
     }
     if (code == SKEW_OK) {
         code = caller_stop(&scanner, tracee, error);
@@ -307,15 +325,23 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     if (code != SKEW_OK) {
         return code;
     }
-    /* A thread that runs loses nothing by being stopped twice, and is held for less at a time. */
-    injection->alone = injection->busy && tracer->target->threads == 1;
     struct remote remote = remote_for(injection, tracer, tracee);
     code = calls_permit(injection, &remote, error);
     if (code != SKEW_OK) {
         return code;
     }
+    /* Not where a wait would see each of the stops. */
+    injection->alone = injection->busy && tracer->target->threads == 1 && !tracee->exposed;
+    if (injection->busy && !injection->alone) {
+        code = tracer_stop_all(tracer, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+    }
     injection->touched = true;
-    code = skew_under_stop(injection, &scanner, &remote, error);
+    do {
+        code = stage_run(injection, &scanner, &remote, error);
+    } while (code == SKEW_OK && injection->stage < STAGES && !injection->alone);
     code = remote_conclude(&remote, code, error);
     injection->touched = injection->touched || remote.taken;
     return code;
@@ -428,22 +454,22 @@ static void injection_undo(struct skew_engine *engine, const struct injection *i
     }
 }
 
-static enum skew_code readback_stop(struct injection *injection, struct skew_report *report,
-                                    struct skew_error *error)
+static enum skew_code stages_run(struct injection *injection, struct skew_report *report,
+                                 struct skew_error *error)
 {
-    int64_t pause_ns = 0;
-    unsigned exposed = 0;
-    pid_t pid = injection->look->target.pid;
-    enum skew_code code = save_begin(&injection->save, pid, error);
-    if (code == SKEW_OK) {
-        code = tracer_run(&injection->look->target, readback_run, injection, &pause_ns, &exposed,
-                          error);
-        save_abort(&injection->save);
+    const struct target *target = &injection->look->target;
+    enum skew_code code = SKEW_OK;
+    while (code == SKEW_OK && injection->stage < STAGES) {
+        int64_t pause_ns = 0;
+        unsigned exposed = 0;
+        code = save_begin(&injection->save, target->pid, error);
+        if (code == SKEW_OK) {
+            code = tracer_run(target, injection_run, injection, &pause_ns, &exposed, error);
+            save_abort(&injection->save);
+        }
+        report->pause_ns = pause_ns > report->pause_ns ? pause_ns : report->pause_ns;
+        report->interrupted += exposed;
     }
-    if (pause_ns > report->pause_ns) {
-        report->pause_ns = pause_ns;
-    }
-    report->interrupted += exposed;
     return code;
 }
 
@@ -484,15 +510,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
     };
     code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "inject", "out of memory")
-               : save_begin(&injection.save, look->target.pid, error);
-    if (code == SKEW_OK) {
-        code = tracer_run(&look->target, injection_run, &injection, &report->pause_ns,
-                          &report->interrupted, error);
-        save_abort(&injection.save);
-    }
-    if (code == SKEW_OK && injection.alone) {
-        code = readback_stop(&injection, report, error);
-    }
+               : stages_run(&injection, report, error);
     if (code == SKEW_OK) {
         struct journal_error journal_error = {0};
         if (journal_advance(engine->journal, row.id, JOURNAL_ACTIVE, NULL, &journal_error) !=
