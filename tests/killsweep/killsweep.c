@@ -13,24 +13,17 @@
  * Exits with 0 only if nothing failed. Each sweep runs in a process of its own,
  * which a failure ends; the next one goes on at the next point.
  */
+#include "apart.h"
 #include "sweep.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-/* A point takes a fraction of a second; each wait within it has its own deadline. */
-#define STANDSTILL_NS INT64_C(180000000000)
 /* After that many failures in one sweep there is nothing more to learn from it. */
 #define FAILURES_MAX 100
 
@@ -39,48 +32,6 @@ struct options {
     uint64_t seed;
     int operation, target; /* -1 for all */
 };
-
-/* In a new process: the sweep; what it says goes to `log`. */
-static void sweep_child(struct sweep *sweep, FILE *log, pid_t parent)
-{
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent ||
-        dup2(fileno(log), STDOUT_FILENO) < 0 || dup2(fileno(log), STDERR_FILENO) < 0)
-        _exit(126);
-    const struct CMUnitTest tests[] = {
-        {"sweep", sweep_run, harness_setup, harness_teardown, sweep},
-    };
-    exit(cmocka_run_group_tests_name("killsweep", tests, NULL, NULL));
-}
-
-/* Whether it ended by itself with 0; killed if it stands still. */
-static bool sweep_wait(const struct sweep *sweep, pid_t child)
-{
-    long seen = -1;
-    int64_t moved = harness_monotonic_ns();
-    for (int status; waitpid(child, &status, WNOHANG) != child; harness_sleep_ms(5)) {
-        long now = *(volatile const long *)&sweep->next;
-        if (now != seen)
-            moved = harness_monotonic_ns();
-        seen = now;
-        if (harness_monotonic_ns() - moved > STANDSTILL_NS) {
-            kill(child, SIGKILL);
-            waitpid(child, &status, 0);
-            printf("  no progress for three minutes\n");
-            return false;
-        }
-    }
-    return sweep->ended;
-}
-
-/* What the test said, without what cmocka says about it. */
-static void print_log(FILE *log)
-{
-    char line[1000];
-    rewind(log);
-    while (fgets(line, sizeof line, log) && strncmp(line, "[  FAILED", 9) != 0)
-        if (strncmp(line, "[==", 3) != 0 && strncmp(line, "[ RUN", 5) != 0 && *line != '\n')
-            printf("  | %s", line);
-}
 
 static void print_failure(const struct sweep *sweep, FILE *log)
 {
@@ -95,7 +46,7 @@ static void print_failure(const struct sweep *sweep, FILE *log)
     printf("\n  again: killsweep --seed %lu --operation %s --target %s --from %ld --to %ld%s\n",
            (unsigned long)sweep->seed, operation_name(sweep->operation), target_name(sweep->kind),
            sweep->next, sweep->next, sweep->random ? " --every 0 --random 1" : "");
-    print_log(log);
+    apart_print(log);
     fflush(stdout);
 }
 
@@ -105,16 +56,11 @@ static long sweep_whole(struct sweep *sweep)
     long failures = 0;
     while (!sweep->ended && sweep->next <= sweep->last && failures < FAILURES_MAX) {
         FILE *log = tmpfile();
-        fflush(NULL);
-        pid_t parent = getpid();
-        pid_t child = log ? fork() : -1;
-        if (child < 0) {
+        if (!log) {
             printf("cannot start a sweep: %s\n", strerror(errno));
             return failures + 1;
         }
-        if (child == 0)
-            sweep_child(sweep, log, parent);
-        if (!sweep_wait(sweep, child)) {
+        if (!apart_run("killsweep", sweep_run, sweep, &sweep->next, log)) {
             failures++;
             print_failure(sweep, log);
             sweep->next += sweep->step;
@@ -274,11 +220,6 @@ int main(int count, char **arguments)
         .every = 1, .from = -1, .to = LONG_MAX - 1000, .operation = -1, .target = -1};
     options.seed = (uint64_t)time(NULL);
     options_parse(count, arguments, &options);
-    struct sweep *sweep =
-        mmap(NULL, sizeof *sweep, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (sweep == MAP_FAILED) {
-        fprintf(stderr, "killsweep: no memory\n");
-        return 1;
-    }
+    struct sweep *sweep = apart_memory(sizeof *sweep);
     return sweep_everything(&options, sweep) ? 0 : 1;
 }
