@@ -174,12 +174,8 @@ static enum journal_code read_phase(struct journal *journal, int64_t id, enum jo
 {
     JOURNAL_STATEMENT(select);
     bool row;
-    enum journal_code code = journal_statement_prepare(
-        &select, journal, "SELECT phase FROM injections WHERE id = ?", operation, error);
-    if (code != JOURNAL_OK)
-        return code;
-    journal_bind_integer(&select, id);
-    code = journal_statement_step(&select, &row, error);
+    enum journal_code code = journal_statement_select(
+        &select, journal, "SELECT phase FROM injections WHERE id = ?", id, &row, operation, error);
     if (code != JOURNAL_OK)
         return code;
     if (!row)
@@ -268,17 +264,14 @@ static enum journal_code read_patches(struct journal *journal, struct journal_in
                                       const char *operation, struct journal_error *error)
 {
     JOURNAL_STATEMENT(select);
-    bool row = true;
+    bool row;
     enum journal_code code =
-        journal_statement_prepare(&select, journal,
-                                  "SELECT position, symbol, address, length, original FROM patches"
-                                  " WHERE injection = ? ORDER BY position",
-                                  operation, error);
-    if (code != JOURNAL_OK)
-        return code;
-    journal_bind_integer(&select, injection->id);
+        journal_statement_select(&select, journal,
+                                 "SELECT position, symbol, address, length, original FROM patches"
+                                 " WHERE injection = ? ORDER BY position",
+                                 injection->id, &row, operation, error);
     injection->patch_count = 0;
-    while ((code = journal_statement_step(&select, &row, error)) == JOURNAL_OK && row) {
+    for (; code == JOURNAL_OK && row; code = journal_statement_step(&select, &row, error)) {
         const size_t position = injection->patch_count;
         if (position == JOURNAL_PATCHES_MAX)
             return journal_error_damaged(error, journal->path, operation,
@@ -336,12 +329,9 @@ static enum journal_code get_injection(struct journal *journal, int64_t id,
 {
     JOURNAL_STATEMENT(select);
     bool row;
-    enum journal_code code = journal_statement_prepare(
-        &select, journal, "SELECT id, " COLUMNS " FROM injections WHERE id = ?", "get", error);
-    if (code != JOURNAL_OK)
-        return code;
-    journal_bind_integer(&select, id);
-    code = journal_statement_step(&select, &row, error);
+    enum journal_code code = journal_statement_select(
+        &select, journal, "SELECT id, " COLUMNS " FROM injections WHERE id = ?", id, &row, "get",
+        error);
     if (code != JOURNAL_OK)
         return code;
     return row ? read_injection(&select, injection, error)

@@ -130,14 +130,10 @@ static enum journal_code load_registers(struct journal *journal, int64_t id, pid
 {
     JOURNAL_STATEMENT(select);
     bool row;
-    enum journal_code code = journal_statement_prepare(
+    enum journal_code code = journal_statement_select(
         &select, journal,
-        "SELECT tid, content FROM registers WHERE injection = ? ORDER BY id DESC LIMIT 1",
+        "SELECT tid, content FROM registers WHERE injection = ? ORDER BY id DESC LIMIT 1", id, &row,
         "load registers", error);
-    if (code != JOURNAL_OK)
-        return code;
-    journal_bind_integer(&select, id);
-    code = journal_statement_step(&select, &row, error);
     if (code != JOURNAL_OK)
         return code;
     if (!row)

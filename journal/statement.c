@@ -70,6 +70,18 @@ enum journal_code journal_statement_step(struct journal_statement *statement, bo
     return JOURNAL_OK;
 }
 
+enum journal_code journal_statement_select(struct journal_statement *statement,
+                                           struct journal *journal, const char *sql, int64_t id,
+                                           bool *row, const char *operation,
+                                           struct journal_error *error)
+{
+    enum journal_code code = journal_statement_prepare(statement, journal, sql, operation, error);
+    if (code != JOURNAL_OK)
+        return code;
+    journal_bind_integer(statement, id);
+    return journal_statement_step(statement, row, error);
+}
+
 /* The number of the next column, which must be of the given type; -1 where it is not. */
 static int next_column(struct journal_statement *statement, int type)
 {

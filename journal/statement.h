@@ -38,6 +38,15 @@ void journal_bind_blob(struct journal_statement *statement, const void *blob, si
 enum journal_code journal_statement_step(struct journal_statement *statement, bool *row,
                                          struct journal_error *error);
 
+/*
+ * Prepares and steps a statement whose only parameter is an id: *row tells whether there
+ * is a row to read.
+ */
+enum journal_code journal_statement_select(struct journal_statement *statement,
+                                           struct journal *journal, const char *sql, int64_t id,
+                                           bool *row, const char *operation,
+                                           struct journal_error *error);
+
 /* On a value that is not as described they clear `sound` and give back nothing. */
 int64_t journal_read_integer(struct journal_statement *statement, int64_t least, int64_t most);
 uint64_t journal_read_unsigned(struct journal_statement *statement);

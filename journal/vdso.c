@@ -35,15 +35,11 @@ static enum journal_code load_vdso(struct journal *journal, int64_t id, void *vd
 {
     JOURNAL_STATEMENT(select);
     bool row;
-    enum journal_code code = journal_statement_prepare(
+    enum journal_code code = journal_statement_select(
         &select, journal,
         "SELECT content FROM injections LEFT JOIN vdso ON vdso.id = injections.vdso"
         " WHERE injections.id = ?",
-        "load vDSO", error);
-    if (code != JOURNAL_OK)
-        return code;
-    journal_bind_integer(&select, id);
-    code = journal_statement_step(&select, &row, error);
+        id, &row, "load vDSO", error);
     if (code != JOURNAL_OK)
         return code;
     if (!row)
