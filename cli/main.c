@@ -1,6 +1,6 @@
 /*
- * main.c - skewctl: finds the command, gives up the privileges it does not
- * need, runs it, and makes sure that what it printed has arrived.
+ * main.c - skewctl: gives up the privileges it does not need, finds the command,
+ * runs it, and makes sure that what it printed has arrived.
  */
 #include "cli/commands.h"
 #include "cli/help.h"
@@ -48,10 +48,7 @@ static int command_run(enum command command, const struct options *options)
         [COMMAND_LIST] = command_list,
         [COMMAND_DOCTOR] = command_doctor,
     };
-    struct skew_error error = {0};
 
-    if (skew_privileges_drop(&error) != SKEW_OK)
-        return (int)message_error(&error, "");
     return runs[command](options);
 }
 
@@ -90,8 +87,12 @@ static int command_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    struct skew_error error = {0};
+
     if (!standard_files_reserve())
         return SKEW_FAILED;
+    if (skew_privileges_drop(&error) != SKEW_OK)
+        return (int)message_error(&error, "");
     /* A reader that went away is an error of write(2), not a reason to die half-way. */
     signal(SIGPIPE, SIG_IGN);
     setlocale(LC_CTYPE, "");

@@ -72,13 +72,21 @@ static void vdso_examine(struct findings *findings, const struct vdso *vdso)
 
 static void privileges_examine(struct findings *findings)
 {
-    if (privilege_may_trace_others()) {
+    if (privilege_may_trace_others() && privilege_may_open_others()) {
         finding_add(findings, "privileges", SKEW_VERDICT_OK,
-                    "CAP_SYS_PTRACE: processes of every user");
+                    "CAP_SYS_PTRACE and CAP_DAC_OVERRIDE: processes of every user");
+    } else if (privilege_may_trace_others()) {
+        finding_add(findings, "privileges", SKEW_VERDICT_WARNING,
+                    "CAP_SYS_PTRACE but no CAP_DAC_OVERRIDE: only processes of user %u",
+                    (unsigned)geteuid());
     } else {
         finding_add(findings, "privileges", SKEW_VERDICT_WARNING,
                     "no CAP_SYS_PTRACE: only processes of user %u that have no privileges",
                     (unsigned)geteuid());
+    }
+    if (!privilege_may_read_filters()) {
+        finding_add(findings, "filters", SKEW_VERDICT_WARNING,
+                    "no CAP_SYS_ADMIN: a process with a seccomp filter is refused unless forced");
     }
     char scope[16];
     if (proc_file_read(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) <= 0) {

@@ -130,8 +130,13 @@ static enum skew_code memory_look(const struct vdso *vdso, struct look *look, ui
     int memory = memory_open(look->target.directory, look->target.live_tid, false);
     look->memory = memory;
     if (memory < 0 || !memory_read(memory, look->vdso_address, look->live, vdso->size)) {
-        return error_set(error, error_code_for(errno), look->target.pid, errno, "read vDSO",
-                         "cannot read its vDSO");
+        error_set(error, error_code_for(errno), look->target.pid, errno, "read vDSO",
+                  "cannot read its vDSO");
+        if (error->code == SKEW_NOT_PERMITTED) {
+            error_advise(error, "a process of another user takes CAP_SYS_PTRACE and "
+                                "CAP_DAC_OVERRIDE; skewctl doctor tells what you have");
+        }
+        return error->code;
     }
     vdso_compare(vdso, look->live, look->vdso_address, &look->difference);
     image_find(memory, vdso, look, hint);

@@ -2,17 +2,29 @@
  * privilege.c - which capabilities (capabilities(7)) the engine needs, and
  * giving up the rest.
  *
- * CAP_SYS_PTRACE lets it look into and attach to processes of others,
- * CAP_SYS_ADMIN read a target's seccomp filter, and that is all: files are
- * opened as their owner, and no signal is ever sent.
+ * CAP_SYS_PTRACE lets it attach to processes of others, CAP_DAC_OVERRIDE open
+ * their /proc/PID/mem, which only their owner may (proc_pid_mem(5)), and
+ * CAP_SYS_ADMIN read a target's seccomp filter. That is all: the journal is
+ * opened as its owner, and no signal is ever sent.
+ *
+ * Rights that come from the program's file (a set-user-ID or set-group-ID mode,
+ * file capabilities) are the file owner's and not the caller's. They are given
+ * up entirely, so that for the kernel skewctl is its caller: what the caller
+ * could not trace or open, skewctl cannot either, without a rule of our own that
+ * could differ from the kernel's or be outrun. What the caller had beyond an
+ * ordinary user cannot be known after such an execve(2), and is given up too.
  */
 #include <errno.h>
+#include <linux/securebits.h>
+#include <sys/auxv.h>
 #include <sys/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "engine/error.h"
 #include "engine/privilege.h"
 
-static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_SYS_ADMIN};
+static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_DAC_OVERRIDE, CAP_SYS_ADMIN};
 #define NEEDED_COUNT ((int)(sizeof needed / sizeof *needed))
 
 static void capabilities_free(cap_t *capabilities)
@@ -30,14 +42,60 @@ static bool has(cap_t capabilities, cap_value_t value, cap_flag_t set)
     return cap_get_flag(capabilities, value, set, &flag) == 0 && flag == CAP_SET;
 }
 
-bool privilege_may_trace_others(void)
+static bool effective(cap_value_t value)
 {
     scoped_capabilities present = cap_get_proc();
-    return present != NULL && has(present, CAP_SYS_PTRACE, CAP_EFFECTIVE);
+    return present != NULL && has(present, value, CAP_EFFECTIVE);
+}
+
+bool privilege_may_trace_others(void)
+{
+    return effective(CAP_SYS_PTRACE);
+}
+
+bool privilege_may_open_others(void)
+{
+    return effective(CAP_DAC_OVERRIDE);
+}
+
+bool privilege_may_read_filters(void)
+{
+    return effective(CAP_SYS_ADMIN);
+}
+
+/*
+ * Whether execve(2) lent rights of the file's (AT_SECURE of getauxval(3)). A
+ * security module may set that too; real root has all rights by itself, unless
+ * told not to have them.
+ */
+static bool rights_are_lent(void)
+{
+    int bits = prctl(PR_GET_SECUREBITS);
+    bool root = getuid() == 0 && bits >= 0 && (bits & SECBIT_NOROOT) == 0;
+    return getauxval(AT_SECURE) != 0 && !root;
+}
+
+static enum skew_code become_caller(struct skew_error *error)
+{
+    uid_t user = getuid();
+    gid_t group = getgid();
+    scoped_capabilities none = cap_init();
+    /* The group first: it may take the user's rights to change it. */
+    if (none == NULL || setresgid(group, group, group) < 0 || setresuid(user, user, user) < 0 ||
+        cap_set_proc(none) < 0) {
+        return error_set(error, SKEW_FAILED, 0, errno, "drop privileges",
+                         "cannot give up the rights of the program's file");
+    }
+    /* As after an ordinary execve(2): else doctor could not trace a child of its own. */
+    prctl(PR_SET_DUMPABLE, 1);
+    return SKEW_OK;
 }
 
 enum skew_code skew_privileges_drop(struct skew_error *error)
 {
+    if (rights_are_lent()) {
+        return become_caller(error);
+    }
     scoped_capabilities present = cap_get_proc();
     scoped_capabilities kept = cap_init();
     if (present == NULL || kept == NULL) {

@@ -8,5 +8,9 @@
 
 /* CAP_SYS_PTRACE: processes of other users, and past Yama's restricted scope. */
 bool privilege_may_trace_others(void);
+/* CAP_DAC_OVERRIDE: the /proc/PID/mem of other users' processes. */
+bool privilege_may_open_others(void);
+/* CAP_SYS_ADMIN: the seccomp filters of a process. */
+bool privilege_may_read_filters(void);
 
 #endif

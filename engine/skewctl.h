@@ -161,6 +161,9 @@ enum skew_code skew_doctor(pid_t pid, struct skew_check **checks, size_t *count,
 /*
  * Drops every capability of the calling thread that no operation needs, so
  * call it before other threads exist (capabilities(7): they are per thread).
+ * A program that was given more rights than its caller, by its file's mode or
+ * capabilities, gives up all of them and goes on as its caller: call it then
+ * before a file is opened, or a name taken from the environment.
  */
 enum skew_code skew_privileges_drop(struct skew_error *error);
 

@@ -105,9 +105,11 @@ struct journal;
 /*
  * Opens or creates the journal. path NULL means $SKEWCTL_JOURNAL, else
  * /var/lib/skewctl/journal.db as root, else $XDG_STATE_HOME/skewctl/journal.db,
- * else $HOME/.local/state/skewctl/journal.db. The folder is made 0700 and the file 0600
- * where absent; both must belong to the effective user and be writable by no
- * other (so no journal in /tmp itself); neither may be a symlink.
+ * else $HOME/.local/state/skewctl/journal.db. Where the program's file lent it
+ * rights (AT_SECURE of getauxval(3)) no variable is believed, and the home is
+ * that of the user database. The folder is made 0700 and the file 0600 where
+ * absent; both must belong to the effective user and be writable by no other
+ * (so no journal in /tmp itself); neither may be a symlink.
  */
 enum journal_code journal_open(const char *path, struct journal **journal,
                                struct journal_error *error);

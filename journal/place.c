@@ -14,9 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +51,18 @@ struct choice {
     size_t given;
 };
 
+/*
+ * The user's home. A program that has, or had, more rights than its caller
+ * believes no variable, see secure_getenv(3), and asks the user database.
+ */
+static const char *home_find(void)
+{
+    if (getauxval(AT_SECURE) == 0)
+        return getenv("HOME");
+    const struct passwd *user = getpwuid(getuid());
+    return user != NULL ? user->pw_dir : NULL;
+}
+
 static enum journal_code choose_path(const char *requested, struct choice *choice,
                                      struct journal_error *error)
 {
@@ -57,7 +71,7 @@ static enum journal_code choose_path(const char *requested, struct choice *choic
     bool make_base = false;
 
     if (base == NULL) {
-        base = getenv("SKEWCTL_JOURNAL");
+        base = secure_getenv("SKEWCTL_JOURNAL");
         if (base != NULL && base[0] == '\0')
             base = NULL;
     }
@@ -68,14 +82,14 @@ static enum journal_code choose_path(const char *requested, struct choice *choic
     if (base == NULL) {
         /* The XDG Base Directory Specification: a relative path is to be ignored,
          * and what is missing is made with mode 0700. */
-        base = getenv("XDG_STATE_HOME");
+        base = secure_getenv("XDG_STATE_HOME");
         rest = "/skewctl/journal.db";
         make_base = true;
         if (base != NULL && base[0] != '/')
             base = NULL;
     }
     if (base == NULL) {
-        base = getenv("HOME");
+        base = home_find();
         rest = "/.local/state/skewctl/journal.db";
         make_base = false;
         if (base != NULL && base[0] != '/')

@@ -4,6 +4,7 @@
  * sees only times that one of them asked for, and can be put back.
  */
 #include "command.h"
+#include "held.h"
 #include "observe.h"
 #include "victim.h"
 
@@ -175,44 +176,27 @@ static void inject_and_recover_with_two_journals(void **state)
                             {0}});
 }
 
-/* An inject of -1m, held for that long right after it has attached to the only thread. */
-static struct child *inject_held(const struct child *target, const char *microseconds)
+/* An inject of -1m with a journal of its own. */
+static struct held inject_held(const struct child *target, int milliseconds)
 {
-    const char *pid = harness_format("%d", target->pid);
-    const char *how = harness_format("inject=ptrace:delay_exit=%s:when=1", microseconds);
-    struct child *strace =
-        /* A sanitized skewctl cannot look for leaks under a tracer. */
-        child_start((const char *const[]){"strace",      "-E",   "ASAN_OPTIONS=detect_leaks=0",
-                                          "-f",          "-qqq", "-o",
-                                          "/dev/null",   "-e",   "trace=ptrace",
-                                          "-e",          how,    skewctl_path(),
-                                          "inject",      "-p",   pid,
-                                          "--offset",    "-1m",  "--journal",
-                                          journal_new(), NULL},
-                    NULL);
-    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
-    while (strcmp(observe_status(target->pid, target->pid, "TracerPid"), "0") == 0) {
-        if (!child_alive(strace) || harness_monotonic_ns() > end)
-            fail_msg("the inject to be held did not attach");
-        harness_sleep_ms(1);
-    }
-    return strace;
+    return held_start((const char *const[]){skewctl_path(), "inject", "-p",
+                                            harness_format("%d", target->pid), "--offset", "-1m",
+                                            "--journal", journal_new(), NULL},
+                      target->pid, milliseconds);
 }
 
 static void second_waits_for_the_first(void **state)
 {
     (void)state;
-    if (!harness_program("strace"))
-        harness_skip("there is no strace to hold a skewctl in its work");
     struct child *reader = victim_start("clock_reader", "1", "200", NULL);
     struct snapshot before = snapshot_take(reader->pid);
     clock_reader_allow(reader, "realtime", -MINUTE);
     clock_reader_allow(reader, "realtime", -2 * MINUTE);
-    struct child *first = inject_held(reader, "700000");
+    struct held first = inject_held(reader, 700);
     skewctl_inject(reader->pid, "-2m");
     clock_reader_forbid(reader, "realtime", 0);
     clock_reader_forbid(reader, "realtime", -MINUTE);
-    int status = child_wait(first, HARNESS_DEADLINE_MS);
+    int status = child_wait(first.strace, HARNESS_DEADLINE_MS);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         fail_msg("the first inject came to status 0x%x", (unsigned)status);
     victim_check_progress(reader, 20);
@@ -222,34 +206,16 @@ static void second_waits_for_the_first(void **state)
     snapshot_expect(&before, reader->pid);
 }
 
-/* A tracee goes on when its tracer dies: ptrace(2). */
-static void let_go(struct child *strace)
-{
-    const char *children = harness_file_read(
-        harness_format("/proc/%d/task/%d/children", strace->pid, strace->pid), NULL);
-    pid_t skewctl = children ? atoi(children) : 0;
-    child_kill(strace);
-    for (int tries = 0; skewctl > 0 && kill(skewctl, 0) == 0; tries++) {
-        if (tries == HARNESS_DEADLINE_MS) {
-            kill(skewctl, SIGKILL);
-            fail_msg("the first inject does not go on");
-        }
-        harness_sleep_ms(1);
-    }
-}
-
 static void second_says_that_the_first_is_at_work(void **state)
 {
     (void)state;
-    if (!harness_program("strace"))
-        harness_skip("there is no strace to hold a skewctl in its work");
     struct child *reader = victim_start("clock_reader", "1", "200", NULL);
     struct snapshot before = snapshot_take(reader->pid);
     clock_reader_allow(reader, "realtime", -MINUTE);
-    struct child *first = inject_held(reader, "60000000");
+    struct held first = inject_held(reader, 60000);
     struct run run =
         skewctl_run("inject", "-p", harness_format("%d", reader->pid), "--offset", "-2m", NULL);
-    let_go(first);
+    held_release(&first);
     run_expect_error(&run, 1);
     if (!strstr(run.err, "another skewctl is at work on it"))
         fail_msg("it does not say who is at work: %s", run.err);
