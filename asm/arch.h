@@ -33,6 +33,12 @@ uint64_t arch_stack_pointer(const arch_registers *registers);
 /* False for a thread in 32-bit code: none of what is here applies to it. */
 bool arch_is_native(const arch_registers *registers);
 /*
+ * True for a thread that the kernel runs inside the process for itself: it
+ * never returns to the program (arch/x86/kernel/process.c, copy_thread, clears
+ * its program counter and stack pointer to tell tracers so).
+ */
+bool arch_is_kernels(const arch_registers *registers);
+/*
  * The address at which the thread goes on if nobody interferes: one
  * instruction before the program counter where the kernel is about to restart
  * the interrupted system call (arch/x86/kernel/signal.c, arch_do_signal_or_restart).
@@ -43,8 +49,10 @@ uint64_t arch_resume_address(const arch_registers *registers);
  * Stopping a thread makes some system calls return EINTR although no handler
  * ran (signal(7), ptrace(2) BUGS). For those whose wait has no time limit the
  * result is replaced by the kernel's own restart code, so that they go on
- * waiting, or report EINTR if a handler does run. A wait with a time limit
- * would start over and is left alone: ARCH_INTERRUPTION_EXPOSED.
+ * waiting, or report EINTR if a handler does run. ARCH_INTERRUPTION_EXPOSED is
+ * what is left alone, and may have been seen by the program: a wait with a time
+ * limit, which would start over; a call not known to go on where it was if it is
+ * made again; a transfer that returned before it was complete.
  */
 enum arch_interruption {
     ARCH_INTERRUPTION_NONE,
@@ -52,7 +60,7 @@ enum arch_interruption {
     ARCH_INTERRUPTION_EXPOSED,
 };
 enum arch_interruption arch_interruption_cure(arch_registers *registers);
-/* True where arch_interruption_cure could have to leave that syscall exposed. */
+/* True for the waits known to end with EINTR: harmless to stop only where that can be cured. */
 bool arch_syscall_interruptible(uint64_t number);
 
 /* The self-restoring stub: see asm/x86_64/stub.S. */

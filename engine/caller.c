@@ -15,6 +15,7 @@
 #include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/scan.h"
+#include "engine/worker.h"
 
 #define THREADS_LOOKED_AT 64
 #define TRIES             100
@@ -24,14 +25,14 @@
 
 enum suitability { UNFIT, UNINTERRUPTIBLE, WAIT_EXPOSED, BUSY, WAITING };
 
-static enum suitability thread_judge(int tasks, const char *tid)
+static enum suitability thread_judge(int tasks, const char *tid, uint32_t worker)
 {
     char path[64];
     char text[1024];
     struct proc_stat stat;
     snprintf(path, sizeof path, "%s/stat", tid);
     if (proc_file_read(tasks, path, text, sizeof text) <= 0 || !proc_stat_parse(text, &stat) ||
-        stat.state == 'Z' || stat.state == 'X') {
+        stat.state == 'Z' || stat.state == 'X' || (stat.flags & worker) != 0) {
         return UNFIT;
     }
     if (stat.state == 'D') {
@@ -50,6 +51,7 @@ static pid_t thread_choose(const struct target *target, bool *busy)
 {
     pid_t best = target->live_tid;
     enum suitability best_suitability = UNFIT;
+    uint32_t worker = worker_mark();
     *busy = false;
     int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *tasks = list < 0 ? NULL : fdopendir(list);
@@ -64,12 +66,13 @@ static pid_t thread_choose(const struct target *target, bool *busy)
         if (entry->d_name[0] == '.') {
             continue;
         }
-        looked_at++;
-        enum suitability suitability = thread_judge(dirfd(tasks), entry->d_name);
+        enum suitability suitability = thread_judge(dirfd(tasks), entry->d_name, worker);
         if (suitability > best_suitability) {
             best = (pid_t)atoi(entry->d_name);
             best_suitability = suitability;
         }
+        /* However many of the kernel's own come first. */
+        looked_at += suitability != UNFIT;
     }
     closedir(tasks);
     *busy = best_suitability == BUSY;
@@ -100,7 +103,8 @@ enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool 
 
 static bool caller_fit(struct scanner *scanner, struct tracee *caller)
 {
-    return arch_is_native(&caller->registers) && !tracee_dispatches_syscalls(caller) &&
+    return arch_is_native(&caller->registers) && !arch_is_kernels(&caller->registers) &&
+           !tracee_dispatches_syscalls(caller) &&
            (scanner->range_count == 0 || caller->outside ||
             scan_tracee(scanner, caller) != SCAN_INSIDE);
 }

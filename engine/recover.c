@@ -100,7 +100,7 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
 static bool caller_able(const struct tracee *tracee)
 {
     return tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
-           !tracee_dispatches_syscalls(tracee);
+           !arch_is_kernels(&tracee->registers) && !tracee_dispatches_syscalls(tracee);
 }
 
 /* The thread that unmaps: the one chosen for it, else any that can. */

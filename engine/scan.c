@@ -149,6 +149,9 @@ static bool stack_search(struct scanner *scanner, uint64_t start, uint64_t end,
 enum scan_result scan_tracee(struct scanner *scanner, const struct tracee *tracee)
 {
     const arch_registers *registers = &tracee->registers;
+    if (arch_is_kernels(registers)) {
+        return SCAN_OUTSIDE;
+    }
     if (on_scratch(scanner, arch_stack_pointer(registers)) ||
         address_inside(scanner, arch_program_counter(registers)) ||
         address_inside(scanner, arch_resume_address(registers))) {

@@ -18,9 +18,9 @@
  *   group stop    a thread of a stopped process reports its group stop; after
  *                 DETACH it is stopped as before. SIGSTOP and SIGCONT are never
  *                 sent.
- *   SETREGS       puts back the registers read at the stop, in which at most the
- *                 EINTR that the stop caused was turned into the kernel's restart
- *                 code (asm/arch.h). Death before: EINTR is seen once.
+ *   SETREGS       at once turns the EINTR that the stop caused into the kernel's
+ *                 restart code (asm/arch.h); later puts back the registers of the
+ *                 stop. Death between the stop and the first: EINTR is seen once.
  *   DETACH        Death before: the same happens by itself.
  *
  * A new thread is attached at birth (PTRACE_O_TRACECLONE), so threads that
@@ -317,7 +317,14 @@ static enum skew_code tracee_stopped(struct tracer *tracer, struct tracee *trace
         return code;
     }
     enum arch_interruption interruption = arch_interruption_cure(&tracee->registers);
-    tracee->altered = interruption == ARCH_INTERRUPTION_CURED;
+    tracee->altered = false;
+    if (interruption == ARCH_INTERRUPTION_CURED) {
+        code = tracee_registers_set(tracee, &tracee->registers, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+        tracee->altered = false;
+    }
     if (interruption == ARCH_INTERRUPTION_EXPOSED && !tracee->exposed) {
         tracee->exposed = true;
         tracer->exposed++;

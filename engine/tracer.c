@@ -2,8 +2,9 @@
  * tracer.c - the thread that traces, and stopping a whole target from it.
  *
  * Promise: tracer_stop_all returns SKEW_OK only if every thread of the target
- * is stopped: with all known threads stopped, either their number was that of
- * the target's threads, or a scan of /proc/PID/task found no other. Whatever happens, all
+ * that can run the program is stopped: with all known threads stopped, either
+ * their number was that of the target's threads, or a scan of /proc/PID/task
+ * found no other than the kernel's own (worker.c). Whatever happens, all
  * threads are let go when tracer_run returns: by PTRACE_DETACH, or by the end
  * of the tracer thread, which the kernel treats like the death of a tracer.
  *
@@ -23,6 +24,7 @@
 #include "engine/error.h"
 #include "engine/scope.h"
 #include "engine/stop.h"
+#include "engine/worker.h"
 
 /* Everything together, on a machine however loaded. */
 #define OPERATION_LIMIT  INT64_C(20000000000)
@@ -72,6 +74,9 @@ static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct s
             struct tracee *known = tracer_find(tracer, tid, hint++);
             if (known != NULL) {
                 known->member = true;
+                continue;
+            }
+            if (tracer->worker != 0 && worker_is(tracer->tasks, tid, tracer->worker)) {
                 continue;
             }
             struct tracee *found = tracer_seize(tracer, tid, error);
@@ -146,10 +151,14 @@ static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error
  * all of it, since nobody runs who could create or end one. The links of
  * /proc/PID/task count the threads (fs/proc/base.c, proc_task_getattr), which
  * is much cheaper than a scan. Where it is false (a leader that exited is
- * counted) the scan decides.
+ * counted) the scan decides, and where the kernel has threads of its own in the
+ * process: those run on, and one may end while another thread is born.
  */
 static bool all_counted(const struct tracer *tracer)
 {
+    if (tracer->worker != 0) {
+        return false;
+    }
     struct stat tasks;
     uint64_t stopped = 0;
     for (size_t i = 0; i < tracer->count; i++) {
@@ -282,6 +291,8 @@ enum skew_code tracer_run(const struct target *target, tracer_function *function
                          "cannot list the threads");
     }
     thread.tracer.tasks = tasks;
+    uint32_t worker = worker_mark();
+    thread.tracer.worker = worker_exists(target, worker) ? worker : 0;
     scoped_memory struct tracee *tracees = malloc(thread.tracer.capacity * sizeof *tracees);
     if (tracees == NULL) {
         return error_set(error, SKEW_FAILED, target->pid, 0, "stop", "out of memory");

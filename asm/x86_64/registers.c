@@ -8,6 +8,8 @@
 #include "asm/arch.h"
 
 #include <errno.h>
+#include <linux/io_uring.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "asm/x86_64/restart.h"
@@ -39,6 +41,11 @@ uint64_t arch_stack_pointer(const arch_registers *registers)
 bool arch_is_native(const arch_registers *registers)
 {
     return registers->cs == CODE_SEGMENT_64;
+}
+
+bool arch_is_kernels(const arch_registers *registers)
+{
+    return registers->rip == 0 && registers->rsp == 0;
 }
 
 static bool in_syscall(const arch_registers *registers)
@@ -82,6 +89,7 @@ enum limit {
     LIMIT_R10_NULL,      /* r10 points to it, or is NULL */
     LIMIT_R10_NEGATIVE,  /* r10 holds it as an int; negative is none */
     LIMIT_R8_NULL,       /* r8 points to it, or is NULL */
+    LIMIT_R10_FLAG,      /* r10 holds IORING_ENTER_EXT_ARG where there may be one */
     LIMIT_OF_DESCRIPTOR, /* SO_RCVTIMEO or SO_SNDTIMEO: EINTR comes only where one is set */
     LIMIT_UNKNOWN,       /* the arguments do not tell */
 };
@@ -100,7 +108,9 @@ static const struct {
     {SYS_sendmsg, LIMIT_OF_DESCRIPTOR},   {SYS_sendmmsg, LIMIT_OF_DESCRIPTOR},
     {SYS_read, LIMIT_OF_DESCRIPTOR},      {SYS_readv, LIMIT_OF_DESCRIPTOR},
     {SYS_write, LIMIT_OF_DESCRIPTOR},     {SYS_writev, LIMIT_OF_DESCRIPTOR},
-    {SYS_io_uring_enter, LIMIT_UNKNOWN},
+    {SYS_preadv2, LIMIT_OF_DESCRIPTOR},   {SYS_pwritev2, LIMIT_OF_DESCRIPTOR},
+    {SYS_sendfile, LIMIT_OF_DESCRIPTOR},  {SYS_splice, LIMIT_OF_DESCRIPTOR},
+    {SYS_ioctl, LIMIT_UNKNOWN},           {SYS_io_uring_enter, LIMIT_R10_FLAG},
 };
 
 static bool interruptible_find(uint64_t number, enum limit *limit)
@@ -133,6 +143,8 @@ static bool limit_absent(const arch_registers *registers, enum limit limit)
         return (int32_t)registers->r10 < 0;
     case LIMIT_R8_NULL:
         return registers->r8 == 0;
+    case LIMIT_R10_FLAG:
+        return (registers->r10 & IORING_ENTER_EXT_ARG) == 0;
     case LIMIT_OF_DESCRIPTOR:
     case LIMIT_UNKNOWN:
         return false;
@@ -140,14 +152,40 @@ static bool limit_absent(const arch_registers *registers, enum limit limit)
     return false;
 }
 
+/*
+ * A transfer that waited for the rest returns what it has when it is stopped,
+ * and io_uring_enter the number of requests that it submitted before it waited.
+ * Both could also have returned just then by themselves. The lengths of
+ * sendmsg(2) and writev(2) are not in registers: they are not seen here.
+ */
+static bool result_cut_short(const arch_registers *registers)
+{
+    if ((int64_t)registers->rax <= 0) {
+        return false;
+    }
+    switch (registers->orig_rax) {
+    case SYS_write:
+    case SYS_sendto:
+        return registers->rax < registers->rdx;
+    case SYS_recvfrom:
+        return registers->rax < registers->rdx && (registers->r10 & MSG_WAITALL) != 0;
+    case SYS_io_uring_enter:
+        return registers->rdx != 0 && (registers->r10 & IORING_ENTER_GETEVENTS) != 0;
+    default:
+        return false;
+    }
+}
+
 enum arch_interruption arch_interruption_cure(arch_registers *registers)
 {
-    enum limit limit;
-    if (!in_syscall(registers) || (int64_t)registers->rax != -EINTR ||
-        !interruptible_find(registers->orig_rax, &limit)) {
+    if (!in_syscall(registers)) {
         return ARCH_INTERRUPTION_NONE;
     }
-    if (!limit_absent(registers, limit)) {
+    if ((int64_t)registers->rax != -EINTR) {
+        return result_cut_short(registers) ? ARCH_INTERRUPTION_EXPOSED : ARCH_INTERRUPTION_NONE;
+    }
+    enum limit limit;
+    if (!interruptible_find(registers->orig_rax, &limit) || !limit_absent(registers, limit)) {
         return ARCH_INTERRUPTION_EXPOSED;
     }
     registers->rax = (uint64_t)(int64_t)-ERESTARTNOHAND;

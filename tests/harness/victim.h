@@ -22,6 +22,7 @@
  *     sharing        its memory is shared by processes that are no threads of it
  *     rseq           two threads that count with restartable sequences
  *     compat [thread]  a 64-bit program that is mostly in 32-bit code
+ *     workers KIND FIFO  an io_uring, for which the kernel has threads in it
  *     keeper         keeps memory of its own where it is told to
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
  *                    "now" answers the time in nanoseconds since 1970

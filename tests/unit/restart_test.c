@@ -8,6 +8,8 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <linux/io_uring.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define RIP UINT64_C(0x401002)
@@ -69,7 +71,7 @@ static void assert_cure(arch_registers registers, enum arch_interruption expecte
         registers.rax = before.rax;
     }
     assert_memory_equal(&registers, &before, sizeof before);
-    if (cure != ARCH_INTERRUPTION_NONE)
+    if (cure == ARCH_INTERRUPTION_CURED)
         assert_true(arch_syscall_interruptible((uint64_t)number));
 }
 
@@ -112,18 +114,69 @@ static void waits_with_a_limit_are_exposed(void **state)
         assert_cure(interrupted(sockets[i], -EINTR), ARCH_INTERRUPTION_EXPOSED);
 }
 
+/* io_uring_enter(2): the limit is in memory, and only with IORING_ENTER_EXT_ARG. */
+static void a_ring_is_waited_for_again(void **state)
+{
+    (void)state;
+    arch_registers registers = interrupted(SYS_io_uring_enter, -EINTR);
+    registers.rdx = 1;
+    registers.r10 = IORING_ENTER_GETEVENTS;
+    assert_cure(registers, ARCH_INTERRUPTION_CURED);
+    registers.r10 |= IORING_ENTER_EXT_ARG;
+    registers.r8 = 0x7ffe0000;
+    assert_cure(registers, ARCH_INTERRUPTION_EXPOSED);
+}
+
+static void what_may_have_been_cut_short_is_exposed(void **state)
+{
+    (void)state;
+    static const long transfers[] = {SYS_write, SYS_sendto, SYS_recvfrom};
+    for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++) {
+        arch_registers registers = interrupted(transfers[i], 100);
+        registers.r10 = MSG_WAITALL;
+        registers.rdx = 101;
+        assert_cure(registers, ARCH_INTERRUPTION_EXPOSED);
+        registers.rdx = 100;
+        assert_cure(registers, ARCH_INTERRUPTION_NONE);
+        registers.rax = 0;
+        assert_cure(registers, ARCH_INTERRUPTION_NONE);
+    }
+    /* Less than asked for is what these return anyway. */
+    arch_registers registers = interrupted(SYS_recvfrom, 100);
+    registers.rdx = 101;
+    assert_cure(registers, ARCH_INTERRUPTION_NONE);
+    registers.orig_rax = SYS_read;
+    assert_cure(registers, ARCH_INTERRUPTION_NONE);
+    /* Two requests submitted, one result waited for. */
+    registers = interrupted(SYS_io_uring_enter, 2);
+    registers.rsi = 2;
+    registers.rdx = 1;
+    assert_cure(registers, ARCH_INTERRUPTION_NONE);
+    registers.r10 = IORING_ENTER_GETEVENTS;
+    assert_cure(registers, ARCH_INTERRUPTION_EXPOSED);
+}
+
 static void what_the_stop_did_not_cause_is_left_alone(void **state)
 {
     (void)state;
-    /* Those that the kernel restarts by itself never show EINTR because of a stop. */
-    assert_cure(interrupted(SYS_futex, -EINTR), ARCH_INTERRUPTION_NONE);
-    assert_cure(interrupted(SYS_pause, -EINTR), ARCH_INTERRUPTION_NONE);
+    /* Known to be restarted by the kernel, or not known at all: counted, not changed. */
+    assert_cure(interrupted(SYS_futex, -EINTR), ARCH_INTERRUPTION_EXPOSED);
+    assert_cure(interrupted(SYS_openat, -EINTR), ARCH_INTERRUPTION_EXPOSED);
     assert_cure(interrupted(SYS_epoll_wait, 0), ARCH_INTERRUPTION_NONE);
     assert_cure(interrupted(SYS_semop, -514), ARCH_INTERRUPTION_NONE);
     assert_cure(interrupted(-1, -EINTR), ARCH_INTERRUPTION_NONE);
     assert_false(arch_syscall_interruptible(SYS_futex));
     assert_false(arch_syscall_interruptible(SYS_pause));
     assert_false(arch_syscall_interruptible((uint64_t)-1));
+}
+
+/* A thread of the kernel's own has neither; one of the program has a stack. */
+static void threads_of_the_kernel_are_told_apart(void **state)
+{
+    (void)state;
+    assert_true(arch_is_kernels(&(arch_registers){.cs = 0x33}));
+    assert_false(arch_is_kernels(&(arch_registers){.cs = 0x33, .rip = RIP}));
+    assert_false(arch_is_kernels(&(arch_registers){.cs = 0x33, .rsp = 0x7ffe0000}));
 }
 
 int main(void)
@@ -134,6 +187,9 @@ int main(void)
         harness_test(no_restart_outside_a_call),
         harness_test(endless_waits_are_cured),
         harness_test(waits_with_a_limit_are_exposed),
+        harness_test(a_ring_is_waited_for_again),
+        harness_test(what_may_have_been_cut_short_is_exposed),
+        harness_test(threads_of_the_kernel_are_told_apart),
         harness_test(what_the_stop_did_not_cause_is_left_alone),
     };
     return cmocka_run_group_tests_name("restart", tests, NULL, NULL);
