@@ -88,6 +88,12 @@ bool arch_patch_build(uint64_t address, uint64_t target, uint8_t patch[ARCH_PATC
 /* True if the bytes at `address` are such a jump; *target is where it goes. */
 bool arch_patch_parse(uint64_t address, const uint8_t *bytes, uint64_t *target);
 
+/* What other injectors write there instead: see asm/x86_64/rival.c. */
+#define ARCH_RIVAL_JUMP_SIZE 12
+bool arch_rival_jump_parse(const uint8_t bytes[ARCH_RIVAL_JUMP_SIZE], uint64_t *target);
+/* True if a system call instruction stands somewhere in the code. */
+bool arch_makes_syscall(const uint8_t *code, size_t size);
+
 /*
  * A signal frame on a stack, recognised by the word that the kernel stores for
  * the segment registers (struct sigcontext in asm/sigcontext.h): words[index]

@@ -51,6 +51,14 @@ static const struct {
             "Show the injections in place, checked against the live processes.",
             "      --all                 those that have ended, too\n",
         },
+    [COMMAND_SCAN] =
+        {
+            "[-p PID] [--repair]",
+            "Name the processes whose vDSO is not the kernel's own, and who changed it.",
+            "  -p, --pid PID             look at this process alone\n"
+            "      --repair              put the kernel's bytes back where a rival left its own\n"
+            "                            or skewctl was interrupted; injections in force stay\n",
+        },
     [COMMAND_DOCTOR] =
         {
             "[-p PID]",

@@ -43,9 +43,8 @@ static int output_close(int status)
 static int command_run(enum command command, const struct options *options)
 {
     static int (*const runs[])(const struct options *) = {
-        [COMMAND_INJECT] = command_inject,
-        [COMMAND_RECOVER] = command_recover,
-        [COMMAND_LIST] = command_list,
+        [COMMAND_INJECT] = command_inject, [COMMAND_RECOVER] = command_recover,
+        [COMMAND_LIST] = command_list,     [COMMAND_SCAN] = command_scan,
         [COMMAND_DOCTOR] = command_doctor,
     };
 
@@ -72,8 +71,8 @@ static int command_main(int argc, char **argv)
                                   "skewctl list -o json",
                                   argv[1]);
     if (!command_find(argv[1], &command))
-        return (int)message_usage("there is no command '%.80s'; choose inject, recover, list or "
-                                  "doctor",
+        return (int)message_usage("there is no command '%.80s'; choose inject, recover, list, scan "
+                                  "or doctor",
                                   argv[1]);
 
     int status = (int)options_parse(command, argc - 1, argv + 1, &options);

@@ -13,10 +13,8 @@
 #include <string.h>
 
 static const char *const commands[] = {
-    [COMMAND_INJECT] = "inject",
-    [COMMAND_RECOVER] = "recover",
-    [COMMAND_LIST] = "list",
-    [COMMAND_DOCTOR] = "doctor",
+    [COMMAND_INJECT] = "inject", [COMMAND_RECOVER] = "recover", [COMMAND_LIST] = "list",
+    [COMMAND_SCAN] = "scan",     [COMMAND_DOCTOR] = "doctor",
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
 
@@ -43,6 +41,7 @@ enum {
     OPTION_DRY_RUN,
     OPTION_ID,
     OPTION_ALL,
+    OPTION_REPAIR,
     OPTION_JOURNAL
 };
 
@@ -55,6 +54,7 @@ static const struct option long_options[] = {
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"id", required_argument, NULL, OPTION_ID},
     {"all", no_argument, NULL, OPTION_ALL},
+    {"repair", no_argument, NULL, OPTION_REPAIR},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"output", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
@@ -68,7 +68,7 @@ static unsigned option_commands(int option)
 {
     switch (option) {
     case 'p':
-        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_DOCTOR);
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) | FOR(COMMAND_DOCTOR);
     case OPTION_OFFSET:
     case OPTION_CLOCK:
     case OPTION_FORCE:
@@ -78,6 +78,8 @@ static unsigned option_commands(int option)
         return FOR(COMMAND_RECOVER);
     case OPTION_ALL:
         return FOR(COMMAND_RECOVER) | FOR(COMMAND_LIST);
+    case OPTION_REPAIR:
+        return FOR(COMMAND_SCAN);
     default:
         return ~0u;
     }
@@ -183,6 +185,9 @@ static enum skew_code option_store(int option, char *value, struct options *opti
     case OPTION_ALL:
         options->all = true;
         return SKEW_OK;
+    case OPTION_REPAIR:
+        options->repair = true;
+        return SKEW_OK;
     case OPTION_JOURNAL:
         if (*value == '\0')
             return message_usage("--journal names no file: its value is empty; give a path");
@@ -232,8 +237,10 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("-p, --id and --all exclude each other; give one of them");
         return SKEW_OK;
     case COMMAND_DOCTOR:
+    case COMMAND_SCAN:
         if (options->pids.count > 1)
-            return message_usage("doctor looks at one process at a time; give one PID");
+            return message_usage("%s looks at one process at a time; give one PID",
+                                 commands[command]);
         return SKEW_OK;
     case COMMAND_LIST:
         return SKEW_OK;

@@ -6,7 +6,7 @@
 
 #include "engine/skewctl.h"
 
-enum command { COMMAND_INJECT, COMMAND_RECOVER, COMMAND_LIST, COMMAND_DOCTOR };
+enum command { COMMAND_INJECT, COMMAND_RECOVER, COMMAND_LIST, COMMAND_SCAN, COMMAND_DOCTOR };
 
 /* Numbers in the order they were named, each once. */
 struct number_list {
@@ -20,6 +20,7 @@ struct options {
     bool all;  /* list: history too; recover: every injection */
     bool force;
     bool dry_run;
+    bool repair;         /* scan */
     const char *journal; /* NULL: the default place */
     int64_t offset_ns;
     uint64_t clocks; /* 0: the default set */

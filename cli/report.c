@@ -246,6 +246,33 @@ static const struct column check_columns[] = {
     {"DETAIL", IN_TABLES | IN_JSON, STRING, WRAP, write_detail},
 };
 
+#define TRACE_COLUMN(column, expression)                                                           \
+    static bool write_trace_##column(const void *row, char *cell)                                  \
+    {                                                                                              \
+        const struct skew_trace *trace = row;                                                      \
+        return expression;                                                                         \
+    }
+
+TRACE_COLUMN(pid, cell_printf(cell, "%d", trace->pid))
+TRACE_COLUMN(command, trace->command[0] && cell_printf(cell, "%s", trace->command))
+TRACE_COLUMN(origin, cell_printf(cell, "%s", skew_origin_name(trace->origin)))
+TRACE_COLUMN(id, trace->id != 0 && cell_printf(cell, "%" PRId64, trace->id))
+TRACE_COLUMN(in_force, cell_boolean(cell, trace->in_force))
+TRACE_COLUMN(repaired, cell_boolean(cell, trace->repaired))
+TRACE_COLUMN(outcome, cell_printf(cell, "%s", trace->repaired ? "yes" : "no"))
+TRACE_COLUMN(detail, cell_printf(cell, "%s", trace->detail))
+
+static const struct column trace_columns[] = {
+    {"PID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_trace_pid},
+    {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_trace_command},
+    {"ORIGIN", IN_TABLES | IN_JSON, STRING, 0, write_trace_origin},
+    {"ID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_trace_id},
+    {"IN_FORCE", IN_JSON, BOOLEAN, 0, write_trace_in_force},
+    {"REPAIRED", IN_DONE, STRING, 0, write_trace_outcome},
+    {"REPAIRED", IN_JSON, BOOLEAN, 0, write_trace_repaired},
+    {"DETAIL", IN_TABLES | IN_JSON, STRING, WRAP, write_trace_detail},
+};
+
 /* What is to be printed: rows of row_size bytes, and the columns that fit `where`. */
 struct sheet {
     const char *name;
@@ -353,5 +380,19 @@ enum skew_code report_checks(const struct skew_check *checks, size_t count, bool
         .row_count = count,
         .row_size = sizeof *checks,
         .where = json ? IN_JSON : IN_PRESENT,
+    });
+}
+
+enum skew_code report_traces(const struct skew_trace *traces, size_t count, bool repairing,
+                             bool json)
+{
+    return sheet_print(&(struct sheet){
+        .name = "traces",
+        .columns = trace_columns,
+        .column_count = sizeof trace_columns / sizeof *trace_columns,
+        .rows = traces,
+        .row_count = count,
+        .row_size = sizeof *traces,
+        .where = json ? IN_JSON : 1u << (repairing ? REPORT_DONE : REPORT_PRESENT),
     });
 }

@@ -19,6 +19,10 @@ enum report_kind {
 enum skew_code report_injections(const struct skew_report *reports, size_t count,
                                  enum report_kind kind, bool json);
 
+/* The same for what scan found; `repairing` says that repairs were asked for. */
+enum skew_code report_traces(const struct skew_trace *traces, size_t count, bool repairing,
+                             bool json);
+
 /* The same for the findings of doctor. */
 enum skew_code report_checks(const struct skew_check *checks, size_t count, bool json);
 

@@ -46,9 +46,8 @@ void skew_engine_close(struct skew_engine *engine)
     free(engine);
 }
 
-/* The live row of a process; row->id stays 0 where there is none. */
-static enum skew_code row_find(struct skew_engine *engine, const struct target *target,
-                               struct journal_injection *row, struct skew_error *error)
+enum skew_code row_find(struct skew_engine *engine, const struct target *target,
+                        struct journal_injection *row, struct skew_error *error)
 {
     struct journal_key key = target_key(target);
     struct journal_error journal_error = {0};
@@ -82,13 +81,9 @@ static enum skew_code look_once(struct skew_engine *engine, const struct target 
     return code;
 }
 
-/*
- * Where the leader has exited, the thread that is looked through may do so as
- * well in mid-look: as long as the process lives, another one serves.
- */
-static enum skew_code look_with_row(struct skew_engine *engine, const struct target *guard,
-                                    struct look *look, struct journal_injection *row,
-                                    struct skew_error *error)
+enum skew_code look_with_row(struct skew_engine *engine, const struct target *guard,
+                             struct look *look, struct journal_injection *row,
+                             struct skew_error *error)
 {
     enum skew_code code = look_once(engine, guard, look, row, error);
     for (int tries = 1; code == SKEW_NOT_FOUND && tries < LOOK_TRIES && target_alive(guard);

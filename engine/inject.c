@@ -40,7 +40,6 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "engine/clock.h"
 #include "engine/error.h"
@@ -50,10 +49,6 @@
 #include "engine/remote.h"
 #include "engine/scope.h"
 #include "engine/settle.h"
-
-/* Waits of 1, 2, 4, ... 32 ms for a signal handler to return. */
-#define SETTLE_TRIES   7
-#define SETTLE_WAIT_NS 1000000L
 
 #define DATA_PROTECTION (PROT_READ | PROT_WRITE)
 #define CODE_PROTECTION (PROT_READ | PROT_EXEC)
@@ -209,25 +204,6 @@ static enum skew_code entries_patch(const struct injection *injection, const str
     return SKEW_OK;
 }
 
-/* All stopped and nobody inside, nor about to return there: handlers get some time to end. */
-static enum skew_code settle(struct scanner *scanner, struct remote *remote,
-                             struct skew_error *error)
-{
-    for (int tries = 0; tries < SETTLE_TRIES; tries++) {
-        pid_t waiting;
-        enum skew_code code = settle_outside(scanner, &waiting, error);
-        if (code != SKEW_OK || waiting == 0) {
-            return code;
-        }
-        error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, waiting, 0, "stop",
-                        "a signal handler may have interrupted a clock read in the very bytes to "
-                        "be changed; try again");
-        remote->tracee = tracer_release_others(remote->tracer, remote->tracee);
-        nanosleep(&(struct timespec){.tv_nsec = SETTLE_WAIT_NS << tries}, NULL);
-    }
-    return error->code;
-}
-
 /*
  * Nothing leads into the image yet, so nobody can be inside: T takes away again
  * what it has mapped. Where a mapping failed, something else may lie there.
@@ -258,7 +234,7 @@ static enum skew_code stage_run(struct injection *injection, struct scanner *sca
         code = code_place(injection, remote, error);
         break;
     case STAGE_PATCH:
-        code = settle(scanner, remote, error);
+        code = settle_empty(scanner, &remote->tracee, error);
         if (code == SKEW_OK) {
             code = entries_patch(injection, remote->tracer, error);
             injection->patched = true;

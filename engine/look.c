@@ -206,7 +206,7 @@ void look_close(struct look *look)
     target_close(&look->target);
 }
 
-enum skew_code look_touchable(const struct look *look, struct skew_error *error)
+enum skew_code look_stoppable(const struct look *look, struct skew_error *error)
 {
     const struct target *target = &look->target;
     if (target->pid == getpid()) {
@@ -220,18 +220,23 @@ enum skew_code look_touchable(const struct look *look, struct skew_error *error)
         error_advise(error, "end that tracer or detach it, then try again");
         return SKEW_REFUSED;
     }
+    return sharers_refuse(target, error);
+}
+
+enum skew_code look_touchable(const struct look *look, struct skew_error *error)
+{
     if (look->situation == SITUATION_FOREIGN) {
-        error_set(error, SKEW_REFUSED, target->pid, 0, "look",
+        error_set(error, SKEW_REFUSED, look->target.pid, 0, "look",
                   "something other than skewctl has changed its vDSO (first at offset 0x%zx)",
                   look->difference.foreign_offset);
-        error_advise(error, "undo that first: another injector, or a debugger's breakpoint");
+        error_advise(error, "undo that first: skewctl scan tells what it is");
         return SKEW_REFUSED;
     }
-    if (target->seccomp == 1) {
+    if (look->target.seccomp == 1) {
         return refuse(look, error, "it runs in seccomp strict mode, which forbids the calls needed",
                       "it cannot be skewed");
     }
-    return sharers_refuse(target, error);
+    return look_stoppable(look, error);
 }
 
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error)

@@ -66,6 +66,8 @@ bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
  * this program, is not 64-bit, ... (step 1 of an inject). SKEW_OK if none.
  */
 enum skew_code look_touchable(const struct look *look, struct skew_error *error);
+/* Those of them that stand in the way of stopping it. */
+enum skew_code look_stoppable(const struct look *look, struct skew_error *error);
 /* The init process is refused unless forced, also where it may not be looked at. */
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error);
 /* Further reasons not to skew it; `force` takes away the safety catches. */
@@ -138,6 +140,18 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
 enum skew_code recover_look(struct skew_engine *engine, struct look *look,
                             struct journal_injection *row, enum journal_phase end,
                             struct skew_report *report, struct skew_error *error);
+
+/* The live row of a process; row->id is 0 where there is none. */
+enum skew_code row_find(struct skew_engine *engine, const struct target *target,
+                        struct journal_injection *row, struct skew_error *error);
+/*
+ * Looks at the process that `guard` holds, and at its row. Where the leader has
+ * exited, the thread that is looked through may do so as well in mid-look: as
+ * long as the process lives, another one serves.
+ */
+enum skew_code look_with_row(struct skew_engine *engine, const struct target *guard,
+                             struct look *look, struct journal_injection *row,
+                             struct skew_error *error);
 
 /* A row for a process whose image says that it is injected while the journal does not. */
 enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,

@@ -22,6 +22,9 @@
 #define ROUNDS     1000
 #define BATCH_MAX  16
 #define RUN_FOR_NS 20000
+/* Waits of 1, 2, 4, ... 64 ms for a signal handler to return. */
+#define FREE_TRIES   7
+#define FREE_WAIT_NS 1000000L
 
 /* stop window begins */
 
@@ -106,6 +109,24 @@ enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct sk
     }
     return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, 0, 0, "stop",
                            "a thread does not leave the bytes to be changed");
+}
+
+enum skew_code settle_empty(struct scanner *scanner, struct tracee **caller,
+                            struct skew_error *error)
+{
+    for (int tries = 0; tries < FREE_TRIES; tries++) {
+        pid_t waiting;
+        enum skew_code code = settle_outside(scanner, &waiting, error);
+        if (code != SKEW_OK || waiting == 0) {
+            return code;
+        }
+        error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, waiting, 0, "stop",
+                        "a signal handler may have interrupted a clock read in the very bytes to "
+                        "be changed; try again");
+        *caller = tracer_release_others(scanner->tracer, *caller);
+        nanosleep(&(struct timespec){.tv_nsec = FREE_WAIT_NS << tries}, NULL);
+    }
+    return error->code;
 }
 
 /* stop window ends */

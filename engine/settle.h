@@ -19,4 +19,12 @@ void settle_prepare(struct scanner *scanner);
  */
 enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error);
 
+/*
+ * The same, and none will return into them: signal handlers get a few tries to
+ * end, for a tenth of a second in all. Between the tries all threads but
+ * *caller run. SKEW_FAILED where one still waits.
+ */
+enum skew_code settle_empty(struct scanner *scanner, struct tracee **caller,
+                            struct skew_error *error);
+
 #endif

@@ -142,6 +142,46 @@ enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct sk
 enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_report **reports,
                          size_t *count, struct skew_error *error);
 
+/* Who changed a process's vDSO. */
+enum skew_origin {
+    SKEW_ORIGIN_SKEWCTL,
+    SKEW_ORIGIN_CHAOS_MESH, /* Chaos Mesh, chaosd or watchmaker: they leave the same bytes */
+    SKEW_ORIGIN_UNKNOWN,
+};
+
+/* A process whose vDSO is not as the kernel made it, or that still has an image of skewctl. */
+struct skew_trace {
+    pid_t pid;
+    char command[64];
+    enum skew_origin origin;
+    int64_t id;    /* of the injection in this journal; 0 where there is none */
+    bool in_force; /* a whole injection, of this journal or another */
+    bool repaired; /* by skew_repair */
+    char detail[160];
+};
+
+/*
+ * Looks at one process, or with pid 0 at every process of the machine; stops
+ * and changes none. *traces is an array for free(3). *unreadable tells of the
+ * processes that the caller may not look at.
+ */
+struct skew_unreadable {
+    size_t count;
+    pid_t first;
+};
+enum skew_code skew_scan(struct skew_engine *engine, pid_t pid, struct skew_trace **traces,
+                         size_t *count, struct skew_unreadable *unreadable,
+                         struct skew_error *error);
+
+/*
+ * Puts the kernel's own bytes back into one process. SKEW_REFUSED for an
+ * injection in force, which skew_recover ends, and for changes of unknown make.
+ */
+enum skew_code skew_repair(struct skew_engine *engine, pid_t pid, struct skew_trace *trace,
+                           struct skew_error *error);
+
+const char *skew_origin_name(enum skew_origin origin);
+
 /* One finding of doctor. */
 enum skew_verdict { SKEW_VERDICT_OK, SKEW_VERDICT_WARNING, SKEW_VERDICT_REFUSED };
 struct skew_check {

@@ -210,24 +210,25 @@ enum skew_code tracer_stop_all(struct tracer *tracer, struct skew_error *error)
 
 struct tracee *tracer_release_others(struct tracer *tracer, const struct tracee *kept)
 {
-    pid_t kept_tid = kept != NULL ? kept->tid : 0;
     struct tracee *leader = tracer_find(tracer, tracer->target->pid, 0);
     if (leader != NULL && leader != kept) {
         tracer_release(tracer, leader);
     }
     size_t count = 0;
+    struct tracee *moved = NULL;
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->tracees[i];
         if (tracee != kept) {
             tracer_release(tracer, tracee);
         }
-        /* One that cannot be let go yet, because it runs, stays known. */
-        if (tracee->state != TRACEE_GONE) {
+        /* One that cannot be let go yet, because it runs, stays known; so does the kept one. */
+        if (tracee->state != TRACEE_GONE || tracee == kept) {
+            moved = tracee == kept ? &tracer->tracees[count] : moved;
             tracer->tracees[count++] = *tracee;
         }
     }
     tracer->count = count;
-    return kept_tid != 0 ? tracer_find(tracer, kept_tid, 0) : NULL;
+    return moved;
 }
 
 struct tracer_thread {
