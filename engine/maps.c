@@ -58,6 +58,7 @@ static bool mapping_parse(const char *line, struct mapping *mapping)
     *mapping = (struct mapping){0};
     if (!number_parse(&line, 16, '-', &mapping->start) ||
         !number_parse(&line, 16, ' ', &mapping->end) || mapping->start >= mapping->end ||
+        mapping->start % PAGE != 0 || mapping->end % PAGE != 0 ||
         !permissions_parse(&line, mapping->permissions) || !number_parse(&line, 16, ' ', &offset) ||
         !number_parse(&line, 16, ':', &device) || !number_parse(&line, 16, ' ', &device)) {
         return false;
@@ -242,9 +243,9 @@ uint64_t maps_gap_find(const struct maps *maps, uint64_t near_start, uint64_t ne
             gap_end = ADDRESS_SPACE_HIGH;
         }
         if (above != NULL && strcmp(above->name, "[stack]") == 0) {
-            gap_end -= GROWTH;
+            gap_end = gap_end > GROWTH ? gap_end - GROWTH : 0;
         }
-        if (below != NULL && strcmp(below->name, "[heap]") == 0) {
+        if (below != NULL && strcmp(below->name, "[heap]") == 0 && gap_start < ADDRESS_SPACE_HIGH) {
             gap_start += GROWTH;
         }
         if (gap_end < gap_start || gap_end - gap_start < size + 2 * PAGE) {

@@ -94,6 +94,8 @@ static void other_text_is_refused(void **state)
         "00400000-0040b000 r-xp 00000000 fe:00 1\n00100000-00200000 r-xp 00000000 fe:00 1\n",
         "00400000-0040b000 r-xp 00000000 fe:00 1\n\n",
         "00400000-0040b000 r-xp 00000000 fe:00 1\n00400000-0040b000 r-xp 00000000 fe:00 1\n",
+        "00400001-0040b000 r-xp 00000000 fe:00 1\n",
+        "00400000-0040bfff r-xp 00000000 fe:00 1\n",
         "11112222333344445-11112222333344446 r-xp 00000000 fe:00 1\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -244,13 +246,35 @@ static void a_stack_keeps_room_to_grow(void **state)
     assert_int_equal(gap_find(rows, 4, 1, size), low + 0x2000 + PAGE);
 }
 
+/* prctl(PR_SET_MM) lets a program call anything its stack or its heap. */
+static void room_to_grow_ends_with_the_address_space(void **state)
+{
+    (void)state;
+    const uint64_t low = UINT64_C(0x100000000), high = UINT64_C(0xffffffffff600000);
+    struct mapping rows[] = {
+        row_make(0x600000, 0x700000, "[stack]"),
+        row_make(low - 0x2000, low, "[vdso]"),
+        row_make(low, low + 0x100000000, ""),
+    };
+    assert_int_equal(gap_find(rows, 3, 1, 0x24000), 0);
+    rows[0] = row_make(low, low + 0x100000000, "");
+    rows[1] = row_make(high - 0x2000, high, "[vdso]");
+    rows[2] = row_make(high, high + 0x1000, "[heap]");
+    assert_int_equal(gap_find(rows, 3, 1, 0x24000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(ordinary_maps_are_read), harness_test(empty_maps_are_maps),
-        harness_test(other_text_is_refused),  harness_test(truncated_text_is_refused),
-        harness_test(own_maps_are_read),      harness_test(gaps_are_gaps),
-        harness_test(the_only_gap_is_found),  harness_test(a_stack_keeps_room_to_grow),
+        harness_test(ordinary_maps_are_read),
+        harness_test(empty_maps_are_maps),
+        harness_test(other_text_is_refused),
+        harness_test(truncated_text_is_refused),
+        harness_test(own_maps_are_read),
+        harness_test(gaps_are_gaps),
+        harness_test(the_only_gap_is_found),
+        harness_test(a_stack_keeps_room_to_grow),
+        harness_test(room_to_grow_ends_with_the_address_space),
     };
     return cmocka_run_group_tests_name("maps", tests, NULL, NULL);
 }
