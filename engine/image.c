@@ -39,9 +39,14 @@ struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns)
     return skew;
 }
 
+static __int128 skew_offset_whole(const struct image_skew *skew)
+{
+    return (__int128)skew->seconds * NANOSECONDS + (int64_t)skew->nanoseconds;
+}
+
 int64_t image_skew_offset(const struct image_skew *skew)
 {
-    return skew->seconds * NANOSECONDS + (int64_t)skew->nanoseconds;
+    return (int64_t)skew_offset_whole(skew);
 }
 
 size_t image_data_size(void)
@@ -222,7 +227,8 @@ bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew)
     memcpy(&skew->clocks, slot + SLOT_CLOCKS, sizeof skew->clocks);
     memcpy(&skew->seconds, slot + SLOT_SECONDS, sizeof skew->seconds);
     memcpy(&skew->nanoseconds, slot + SLOT_NANOSECONDS, sizeof skew->nanoseconds);
-    return skew->nanoseconds < (uint64_t)NANOSECONDS;
+    return skew->nanoseconds < (uint64_t)NANOSECONDS &&
+           skew_offset_whole(skew) == image_skew_offset(skew);
 }
 
 static void write_plan(struct image_write *write, size_t offset, const void *bytes, size_t size)
@@ -279,25 +285,48 @@ static int64_t word_read(const uint8_t *results, size_t offset)
     return word;
 }
 
-static int64_t timespec_read(const uint8_t *results, size_t offset)
+/*
+ * The results lie in the target's memory, so they may be anything: what no
+ * clock shows is told before it is calculated with. An hour is left to what 64
+ * bits of nanoseconds hold, so that a fraction may be out of its range for the
+ * caller to see, but not by far.
+ */
+#define SECONDS_MAX  (INT64_MAX / NANOSECONDS - 3600)
+#define FRACTION_MAX INT32_MAX
+
+static bool seconds_read(const uint8_t *results, size_t offset, int64_t *seconds)
 {
-    return word_read(results, offset) * NANOSECONDS + word_read(results, offset + 8);
+    *seconds = word_read(results, offset);
+    return *seconds >= 0 && *seconds <= SECONDS_MAX;
+}
+
+/* Seconds and a fraction in `unit` nanoseconds. */
+static bool time_read(const uint8_t *results, size_t offset, int64_t unit, int64_t *nanoseconds,
+                      int64_t *fraction)
+{
+    int64_t seconds;
+    *fraction = word_read(results, offset + sizeof seconds);
+    if (!seconds_read(results, offset, &seconds) || *fraction < 0 || *fraction > FRACTION_MAX) {
+        return false;
+    }
+    *nanoseconds = seconds * NANOSECONDS + *fraction * unit;
+    return true;
 }
 
 void image_readback_parse(const uint8_t *results, struct image_readback *readback)
 {
-    *readback = (struct image_readback){
-        .true_before_ns = timespec_read(results, READBACK_TRUE_BEFORE),
-        .true_after_ns = timespec_read(results, READBACK_TRUE_AFTER),
-        .clock_before_ns = timespec_read(results, READBACK_CLOCK_BEFORE),
-        .clock_after_ns = timespec_read(results, READBACK_CLOCK_AFTER),
-        .clock_ns = timespec_read(results, READBACK_CLOCK_SKEWED),
-        .clock_nanoseconds = word_read(results, READBACK_CLOCK_SKEWED + 8),
-        .gettimeofday_ns = word_read(results, READBACK_GETTIMEOFDAY) * NANOSECONDS +
-                           word_read(results, READBACK_GETTIMEOFDAY + 8) * 1000,
-        .gettimeofday_microseconds = word_read(results, READBACK_GETTIMEOFDAY + 8),
-        .time_s = word_read(results, READBACK_TIME),
-        .time_true_s = word_read(results, READBACK_TIME_TRUE),
-        .succeeded = word_read(results, READBACK_STATUS) == 0,
-    };
+    int64_t fraction;
+    *readback = (struct image_readback){0};
+    readback->succeeded =
+        word_read(results, READBACK_STATUS) == 0 &&
+        time_read(results, READBACK_TRUE_BEFORE, 1, &readback->true_before_ns, &fraction) &&
+        time_read(results, READBACK_TRUE_AFTER, 1, &readback->true_after_ns, &fraction) &&
+        time_read(results, READBACK_CLOCK_BEFORE, 1, &readback->clock_before_ns, &fraction) &&
+        time_read(results, READBACK_CLOCK_AFTER, 1, &readback->clock_after_ns, &fraction) &&
+        time_read(results, READBACK_CLOCK_SKEWED, 1, &readback->clock_ns,
+                  &readback->clock_nanoseconds) &&
+        time_read(results, READBACK_GETTIMEOFDAY, 1000, &readback->gettimeofday_ns,
+                  &readback->gettimeofday_microseconds) &&
+        seconds_read(results, READBACK_TIME, &readback->time_s) &&
+        seconds_read(results, READBACK_TIME_TRUE, &readback->time_true_s);
 }

@@ -114,7 +114,8 @@ struct image_readback {
     int64_t time_true_s;       /* unskewed, read just before */
     int64_t clock_nanoseconds; /* the raw fields, to be checked for range */
     int64_t gettimeofday_microseconds;
-    bool succeeded; /* all calls returned 0 */
+    /* All calls returned 0, and all times are below 2262, so that nothing here overflowed. */
+    bool succeeded;
 };
 size_t image_readback_offset(void);
 size_t image_readback_results_offset(void);

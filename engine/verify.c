@@ -47,6 +47,13 @@ static bool within(int64_t value, int64_t low, int64_t high)
     return value >= low && value <= high;
 }
 
+/* The target's own reads may be anything; a sum that is too large fits nothing, rightly. */
+static int64_t sum(int64_t time, int64_t offset)
+{
+    int64_t result;
+    return __builtin_add_overflow(time, offset, &result) ? INT64_MAX : result;
+}
+
 /* The middle of the two true reads is the best guess at the true time of the skewed one. */
 static struct skew_measurement measurement(int64_t skewed, int64_t before, int64_t after,
                                            int64_t granularity)
@@ -74,8 +81,8 @@ static bool verification_judge(struct verification *verification,
 
     *what = "clock_gettime";
     if (!within(readback->clock_nanoseconds, 0, SECOND - 1) ||
-        !within(readback->clock_ns, readback->clock_before_ns + clock_offset,
-                readback->clock_after_ns + clock_offset)) {
+        !within(readback->clock_ns, sum(readback->clock_before_ns, clock_offset),
+                sum(readback->clock_after_ns, clock_offset))) {
         return false;
     }
     *what = "gettimeofday";

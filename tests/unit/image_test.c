@@ -57,8 +57,7 @@ static void skews_are_normal(void **state)
         assert_int_equal(skew.clocks, 3);
         assert_true(skew.nanoseconds < (uint64_t)SECOND);
         assert_true((__int128)skew.seconds * SECOND + (__int128)skew.nanoseconds == offsets[i]);
-        if (offsets[i] != INT64_MIN)
-            assert_int_equal(image_skew_offset(&skew), offsets[i]);
+        assert_int_equal(image_skew_offset(&skew), offsets[i]);
     }
 }
 
@@ -202,9 +201,63 @@ static void bad_parameters_are_refused(void **state)
     image_release(&image);
 }
 
+/* Whoever owns the target may have written what he likes over its image. */
+static void skews_beyond_64_bits_are_refused(void **state)
+{
+    (void)state;
+    static const struct image_skew beyond[] = {
+        {.seconds = INT64_MAX},
+        {.seconds = INT64_MIN},
+        {.seconds = INT64_MAX / SECOND, .nanoseconds = 854775808},
+        {.seconds = INT64_MIN / SECOND - 1, .nanoseconds = 145224191},
+    };
+    static const struct image_skew just_within[] = {
+        {.seconds = INT64_MAX / SECOND, .nanoseconds = 854775807},
+        {.seconds = INT64_MIN / SECOND - 1, .nanoseconds = 145224192},
+    };
+    uint8_t parameters[IMAGE_PARAMETERS_SIZE] = {0};
+    struct image_write writes[IMAGE_UPDATE_WRITES];
+    struct image_skew parsed;
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        image_update_plan(parameters, &beyond[i], writes);
+        for (int w = 0; w < IMAGE_UPDATE_WRITES; w++)
+            write_apply(parameters, &writes[w]);
+        assert_false(image_parameters_parse(parameters, &parsed));
+    }
+    for (size_t i = 0; i < sizeof just_within / sizeof *just_within; i++) {
+        image_update_plan(parameters, &just_within[i], writes);
+        for (int w = 0; w < IMAGE_UPDATE_WRITES; w++)
+            write_apply(parameters, &writes[w]);
+        assert_true(image_parameters_parse(parameters, &parsed));
+        assert_int_equal(image_skew_offset(&parsed), i == 0 ? INT64_MAX : INT64_MIN);
+    }
+}
+
+/* Words of the results that are times: a whole second, then a fraction, or a second alone. */
+static void readbacks_of_no_clock_have_not_succeeded(void **state)
+{
+    (void)state;
+    static const int64_t wild[] = {INT64_MAX, INT64_MIN, -1, INT64_C(1) << 40};
+    int64_t results[IMAGE_READBACK_RESULTS_SIZE / sizeof(int64_t)] = {0};
+    struct image_readback readback;
+    image_readback_parse((const uint8_t *)results, &readback);
+    assert_true(readback.succeeded);
+    /* All but the last word, the status, and what lies unused behind it. */
+    for (size_t word = 0; word < 14; word++)
+        for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+            results[word] = wild[i];
+            image_readback_parse((const uint8_t *)results, &readback);
+            if (readback.succeeded)
+                fail_msg("word %zu may be %lld", word, (long long)wild[i]);
+            results[word] = 0;
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        harness_test(skews_beyond_64_bits_are_refused),
+        harness_test(readbacks_of_no_clock_have_not_succeeded),
         harness_test(skews_are_normal),
         harness_test(an_image_is_complete),
         harness_test(the_reach_is_kept),
