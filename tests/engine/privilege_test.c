@@ -40,9 +40,9 @@ static const char *copy_for(uid_t user, const char *program)
 
 static struct child *victim_of(uid_t user)
 {
-    struct child *victim =
-        child_start((const char *const[]){copy_for(user, victim_path("clock_reader")), NULL},
-                    &(struct start){.user = user});
+    struct child *victim = child_start(
+        (const char *const[]){copy_for(user, victim_path("clock_reader")), "1", "200", NULL},
+        &(struct start){.user = user});
     assert_string_equal(child_line(victim, HARNESS_DEADLINE_MS), "ready");
     clock_reader_allow(victim, "realtime", INT64_C(-300000000000));
     return victim;
@@ -233,8 +233,8 @@ static void lent_rights_are_not_used(void **state)
     assert_int_equal(chmod(closed, 0711), 0);
     assert_int_equal(
         chmod(harness_format("%.*s", (int)(strrchr(closed, '/') - closed), closed), 0711), 0);
-    struct child *hidden =
-        child_start((const char *const[]){closed, NULL}, &(struct start){.user = CALLER});
+    struct child *hidden = child_start((const char *const[]){closed, "1", "200", NULL},
+                                       &(struct start){.user = CALLER});
     assert_string_equal(child_line(hidden, HARNESS_DEADLINE_MS), "ready");
 
     for (enum lent lent = LENT_SETUID; lent < LENTS; lent++) {
