@@ -39,11 +39,12 @@ static const struct {
         },
     [COMMAND_RECOVER] =
         {
-            "-p PID[,PID...] | --id ID[,ID...] | --all",
+            "-p PID[,PID...] | --id ID[,ID...] | --all | --crashed",
             "Put processes back as they were, and finish what was interrupted.",
             "  -p, --pid PID[,PID...]    processes to put back; may be repeated\n"
             "      --id ID[,ID...]       injections to end, as list numbers them\n"
-            "      --all                 every injection of the journal\n",
+            "      --all                 every injection of the journal\n"
+            "      --crashed             only what was interrupted; leave what is whole alone\n",
         },
     [COMMAND_LIST] =
         {

@@ -42,6 +42,7 @@ enum {
     OPTION_ID,
     OPTION_ALL,
     OPTION_REPAIR,
+    OPTION_CRASHED,
     OPTION_JOURNAL
 };
 
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
     {"id", required_argument, NULL, OPTION_ID},
     {"all", no_argument, NULL, OPTION_ALL},
     {"repair", no_argument, NULL, OPTION_REPAIR},
+    {"crashed", no_argument, NULL, OPTION_CRASHED},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"output", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
@@ -75,6 +77,7 @@ static unsigned option_commands(int option)
     case OPTION_DRY_RUN:
         return FOR(COMMAND_INJECT);
     case OPTION_ID:
+    case OPTION_CRASHED:
         return FOR(COMMAND_RECOVER);
     case OPTION_ALL:
         return FOR(COMMAND_RECOVER) | FOR(COMMAND_LIST);
@@ -188,6 +191,9 @@ static enum skew_code option_store(int option, char *value, struct options *opti
     case OPTION_REPAIR:
         options->repair = true;
         return SKEW_OK;
+    case OPTION_CRASHED:
+        options->crashed = true;
+        return SKEW_OK;
     case OPTION_JOURNAL:
         if (*value == '\0')
             return message_usage("--journal names no file: its value is empty; give a path");
@@ -221,7 +227,8 @@ static enum skew_code option_refuse(int result, enum command command, char **arg
 static enum skew_code options_check(enum command command, const struct options *options,
                                     const struct named *named)
 {
-    unsigned selectors = (options->pids.count != 0) + (options->ids.count != 0) + options->all;
+    unsigned selectors =
+        (options->pids.count != 0) + (options->ids.count != 0) + options->all + options->crashed;
 
     switch (command) {
     case COMMAND_INJECT:
@@ -232,9 +239,11 @@ static enum skew_code options_check(enum command command, const struct options *
         return SKEW_OK;
     case COMMAND_RECOVER:
         if (selectors == 0)
-            return message_usage("recover has nothing to work on; give -p PID, --id ID or --all");
+            return message_usage(
+                "recover has nothing to work on; give -p PID, --id ID, --all or --crashed");
         if (selectors > 1)
-            return message_usage("-p, --id and --all exclude each other; give one of them");
+            return message_usage(
+                "-p, --id, --all and --crashed exclude each other; give one of them");
         return SKEW_OK;
     case COMMAND_DOCTOR:
     case COMMAND_SCAN:

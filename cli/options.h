@@ -15,9 +15,10 @@ struct number_list {
 };
 
 struct options {
-    bool help; /* nothing else was looked at */
-    bool json; /* -o json rather than a table */
-    bool all;  /* list: history too; recover: every injection */
+    bool help;    /* nothing else was looked at */
+    bool json;    /* -o json rather than a table */
+    bool all;     /* list: history too; recover: every injection */
+    bool crashed; /* recover: only what was interrupted */
     bool force;
     bool dry_run;
     bool repair;         /* scan */

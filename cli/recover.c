@@ -1,5 +1,6 @@
 /*
- * recover.c - skewctl recover: put processes back, by pid, by id, or all.
+ * recover.c - skewctl recover: put processes back, by pid, by id, all, or only
+ * where a skewctl was interrupted.
  */
 #include "cli/batch.h"
 #include "cli/commands.h"
@@ -20,7 +21,15 @@ static enum skew_code recover_id(struct skew_engine *engine, const struct option
     return skew_recover_id(engine, options->ids.numbers[index], report, error);
 }
 
-static int recover_all(struct skew_engine *engine, const struct options *options)
+static enum skew_code recover_crashed(struct skew_engine *engine, const struct options *options,
+                                      size_t index, struct skew_report *report,
+                                      struct skew_error *error)
+{
+    return skew_recover_crashed(engine, options->ids.numbers[index], report, error);
+}
+
+/* All of the journal, or with --crashed what is unfinished. Listing prunes those that are gone. */
+static int recover_listed(struct skew_engine *engine, const struct options *options)
 {
     struct options listed = *options;
     struct skew_report *reports = NULL;
@@ -38,10 +47,12 @@ static int recover_all(struct skew_engine *engine, const struct options *options
         return SKEW_FAILED;
     }
     for (size_t i = 0; i < count; i++)
-        listed.ids.numbers[listed.ids.count++] = reports[i].id;
+        if (options->all || reports[i].unfinished)
+            listed.ids.numbers[listed.ids.count++] = reports[i].id;
     free(reports);
 
-    int status = batch_run(engine, &listed, listed.ids.count, recover_id);
+    int status =
+        batch_run(engine, &listed, listed.ids.count, options->all ? recover_id : recover_crashed);
     free(listed.ids.numbers);
     return status;
 }
@@ -54,8 +65,8 @@ int command_recover(const struct options *options)
 
     if (code != SKEW_OK)
         return (int)code;
-    if (options->all)
-        status = recover_all(engine, options);
+    if (options->all || options->crashed)
+        status = recover_listed(engine, options);
     else if (options->ids.count)
         status = batch_run(engine, options, options->ids.count, recover_id);
     else

@@ -220,8 +220,55 @@ static enum skew_code rows_of_gone(struct skew_engine *engine, pid_t pid,
     return found ? SKEW_OK : error->code;
 }
 
-enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
-                            struct skew_error *error)
+static enum skew_code injection_ended(int64_t id, struct skew_error *error)
+{
+    error_set(error, SKEW_NOT_FOUND, error->pid, 0, "recover", "injection %lld has ended already",
+              (long long)id);
+    error_advise(error, "skewctl list --all shows how");
+    return SKEW_NOT_FOUND;
+}
+
+/* What is to be done with the process of a row, under its lock. */
+typedef enum skew_code recovery_act(struct skew_engine *engine, const struct target *guard,
+                                    struct look *look, struct journal_injection *row,
+                                    struct skew_report *report, struct skew_error *error);
+
+static enum skew_code recover_act(struct skew_engine *engine, const struct target *guard,
+                                  struct look *look, struct journal_injection *row,
+                                  struct skew_report *report, struct skew_error *error)
+{
+    (void)guard;
+    if (row->id == 0 && look->situation == SITUATION_CLEAN) {
+        error_set(error, SKEW_NOT_FOUND, look->target.pid, 0, "recover", "it is not injected");
+        error_advise(error, "skewctl list shows what is");
+        return SKEW_NOT_FOUND;
+    }
+    return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
+}
+
+static enum skew_code crashed_act(struct skew_engine *engine, const struct target *guard,
+                                  struct look *look, struct journal_injection *row,
+                                  struct skew_report *report, struct skew_error *error)
+{
+    if (row->phase == JOURNAL_ACTIVE && look->situation == SITUATION_INJECTED) {
+        report_from_row(row, report);
+        strncpy(report->note, "whole; left alone", sizeof report->note - 1);
+        return SKEW_OK;
+    }
+    if (row->phase == JOURNAL_UPDATING && look->skewed) {
+        /* The old skew or the new: a reader sees one or the other, never a mixture. */
+        struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
+                                       .clocks = look->skew.clocks,
+                                       .force = true};
+        return inject_looked(engine, guard, look, row, &request, report, error);
+    }
+    return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
+}
+
+/* `id` is the injection that is meant, or 0 for whichever the process has. */
+static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int64_t id,
+                                      recovery_act *act, struct skew_report *report,
+                                      struct skew_error *error)
 {
     struct target guard;
     struct look look;
@@ -238,12 +285,8 @@ enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_r
     if (code == SKEW_NOT_FOUND && !target_alive(&guard)) {
         code = rows_of_gone(engine, pid, report, error);
     } else if (code == SKEW_OK) {
-        if (row.id == 0 && look.situation == SITUATION_CLEAN) {
-            code = error_set(error, SKEW_NOT_FOUND, pid, 0, "recover", "it is not injected");
-            error_advise(error, "skewctl list shows what is");
-        } else {
-            code = recover_look(engine, &look, &row, JOURNAL_RECOVERED, report, error);
-        }
+        code = id == 0 || row.id == id ? act(engine, &guard, &look, &row, report, error)
+                                       : injection_ended(id, error);
         look_close(&look);
     }
     error->pid = pid;
@@ -251,8 +294,14 @@ enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_r
     return code;
 }
 
-enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,
-                               struct skew_error *error)
+enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
+                            struct skew_error *error)
+{
+    return recover_process(engine, pid, 0, recover_act, report, error);
+}
+
+static enum skew_code recover_row(struct skew_engine *engine, int64_t id, recovery_act *act,
+                                  struct skew_report *report, struct skew_error *error)
 {
     *report = (struct skew_report){.id = id};
     struct journal_injection row;
@@ -262,22 +311,49 @@ enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct sk
     }
     report_from_row(&row, report);
     if (!journal_phase_live(row.phase)) {
-        error_set(error, SKEW_NOT_FOUND, row.key.pid, 0, "recover",
-                  "injection %lld has ended already", (long long)id);
-        error_advise(error, "skewctl list --all shows how");
-        return SKEW_NOT_FOUND;
+        error->pid = row.key.pid;
+        return injection_ended(id, error);
     }
     enum row_life life = row_life_look(&row, error);
     if (life == ROW_ELSEWHERE) {
         return SKEW_REFUSED;
     }
-    if (life == ROW_GONE) {
-        if (journal_advance(engine->journal, id, JOURNAL_GONE, "exited", &journal_error) !=
-            JOURNAL_OK) {
-            return error_from_journal(error, row.key.pid, &journal_error);
-        }
-        report->state = SKEW_STATE_GONE;
+    if (life == ROW_ALIVE) {
+        return recover_process(engine, row.key.pid, id, act, report, error);
+    }
+    switch (row_gone(engine, &row, life, report, &journal_error)) {
+    case JOURNAL_OK:
+        return SKEW_OK;
+    case JOURNAL_ILLEGAL:
+        error->pid = row.key.pid;
+        return injection_ended(id, error);
+    case JOURNAL_NOT_FOUND:
+    case JOURNAL_CONFLICT:
+    case JOURNAL_NOT_PERMITTED:
+    case JOURNAL_REFUSED:
+    case JOURNAL_BUSY:
+    case JOURNAL_FAILED:
+        break;
+    }
+    return error_from_journal(error, row.key.pid, &journal_error);
+}
+
+enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,
+                               struct skew_error *error)
+{
+    return recover_row(engine, id, recover_act, report, error);
+}
+
+enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
+                                    struct skew_report *report, struct skew_error *error)
+{
+    enum skew_code code = recover_row(engine, id, crashed_act, report, error);
+    struct journal_injection row;
+    struct journal_error ignored;
+    if (code == SKEW_NOT_FOUND && journal_get(engine->journal, id, &row, &ignored) == JOURNAL_OK &&
+        !journal_phase_live(row.phase)) {
+        report_from_row(&row, report);
         return SKEW_OK;
     }
-    return skew_recover(engine, row.key.pid, report, error);
+    return code;
 }

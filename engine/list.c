@@ -65,7 +65,7 @@ enum row_life row_life_look(const struct journal_injection *row, struct skew_err
         return ROW_ELSEWHERE;
     }
     if (strcmp(boot_id, row->key.boot_id) != 0) {
-        return ROW_GONE;
+        return ROW_RESTARTED;
     }
     if (pid_namespace != row->key.pid_namespace) {
         error_set(error, SKEW_REFUSED, row->key.pid, 0, "find process",
@@ -83,13 +83,27 @@ enum row_life row_life_look(const struct journal_injection *row, struct skew_err
     return same ? ROW_ALIVE : ROW_GONE;
 }
 
-static void report_mark(struct skew_engine *engine, const struct journal_injection *row,
-                        const char *detail, struct skew_report *report)
+static enum journal_code report_mark(struct skew_engine *engine,
+                                     const struct journal_injection *row, const char *detail,
+                                     struct skew_report *report, struct journal_error *error)
 {
-    struct journal_error ignored;
-    journal_advance(engine->journal, row->id, JOURNAL_GONE, detail, &ignored);
-    report->state = SKEW_STATE_GONE;
-    strncpy(report->note, detail, sizeof report->note - 1);
+    enum journal_code code = journal_gone(engine->journal, row, detail, error);
+    /* Whoever moved it on meanwhile will say what became of it. */
+    if (code != JOURNAL_ILLEGAL) {
+        report->state = SKEW_STATE_GONE;
+        strncpy(report->note, detail, sizeof report->note - 1);
+    }
+    return code;
+}
+
+enum journal_code row_gone(struct skew_engine *engine, const struct journal_injection *row,
+                           enum row_life life, struct skew_report *report,
+                           struct journal_error *error)
+{
+    return report_mark(engine, row,
+                       life == ROW_RESTARTED ? "the machine has restarted since"
+                                             : "the process exited",
+                       report, error);
 }
 
 /* What the process itself says. One that cannot be looked at keeps what the journal says. */
@@ -97,9 +111,13 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
                          struct skew_report *report)
 {
     struct skew_error ignored;
-    switch (row_life_look(row, &ignored)) {
+    struct journal_error journal_ignored;
+    enum row_life life = row_life_look(row, &ignored);
+    report->unfinished = row->phase != JOURNAL_ACTIVE;
+    switch (life) {
     case ROW_GONE:
-        report_mark(engine, row, "the process exited", report);
+    case ROW_RESTARTED:
+        row_gone(engine, row, life, report, &journal_ignored);
         return;
     case ROW_ELSEWHERE:
         strncpy(report->note, "made in another pid namespace", sizeof report->note - 1);
@@ -119,10 +137,11 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
         report->clocks = look.skew.clocks;
     } else if (look.situation == SITUATION_CLEAN && report->state == SKEW_STATE_ACTIVE &&
                row->phase != JOURNAL_RECOVERING) {
-        report_mark(engine, row, "exec replaced the program", report);
+        report_mark(engine, row, "exec replaced the program", report, &journal_ignored);
     } else if (look.situation == SITUATION_PARTIAL && report->state == SKEW_STATE_ACTIVE) {
         report->state = SKEW_STATE_DRAINING;
     }
+    report->unfinished = report->unfinished || look.situation == SITUATION_PARTIAL;
     if (report->state == SKEW_STATE_PLANNED) {
         strncpy(report->note, "interrupted; recover undoes it", sizeof report->note - 1);
     }

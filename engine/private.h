@@ -160,10 +160,15 @@ enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
 /* Whether the process of a row is still there. */
 enum row_life {
     ROW_ALIVE,
-    ROW_GONE,      /* exited, its number used again, or the machine restarted */
+    ROW_GONE,      /* exited, or its number used again */
+    ROW_RESTARTED, /* it was of an earlier boot of the machine */
     ROW_ELSEWHERE, /* counted in another pid namespace: the error says so */
 };
 enum row_life row_life_look(const struct journal_injection *row, struct skew_error *error);
+/* A row whose process is gone, as ROW_GONE or ROW_RESTARTED: the journal is told. */
+enum journal_code row_gone(struct skew_engine *engine, const struct journal_injection *row,
+                           enum row_life life, struct skew_report *report,
+                           struct journal_error *error);
 
 /* Report of a row as the journal has it. */
 void report_from_row(const struct journal_injection *row, struct skew_report *report);

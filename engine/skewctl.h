@@ -98,6 +98,7 @@ struct skew_report {
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */
     int64_t changed_ns;
+    bool unfinished;      /* list: some skewctl was interrupted here, or is at work right now */
     bool updated;         /* inject found the process injected and changed the skew in place */
     bool dry_run;         /* nothing was done: this is what would be */
     unsigned threads;     /* threads of the target when it was looked at */
@@ -134,6 +135,15 @@ enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_r
                             struct skew_error *error);
 enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,
                                struct skew_error *error);
+
+/*
+ * Recovery after a crash, of one injection by its id: where a skewctl was interrupted,
+ * its inject is undone, its update completed with whichever skew is in force, and its
+ * recover, or one that waited for a thread, completed. An injection that is
+ * whole, or has ended meanwhile, is left alone, which is SKEW_OK too.
+ */
+enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
+                                    struct skew_report *report, struct skew_error *error);
 
 /*
  * The injections, newest last: those not ended, or with `history` all. Each is

@@ -227,6 +227,30 @@ enum journal_code journal_advance(struct journal *journal, int64_t id, enum jour
     return journal_transaction_end(journal, code, "advance", error);
 }
 
+static enum journal_code gone_within(struct journal *journal, const struct journal_injection *seen,
+                                     const char *detail, struct journal_error *error)
+{
+    enum journal_phase present;
+    enum journal_code code = read_phase(journal, seen->id, &present, "advance", error);
+    if (code == JOURNAL_OK && present != seen->phase)
+        return journal_error_set(error, JOURNAL_ILLEGAL, 0, "advance", "",
+                                 "injection %lld is %s and no longer %s", (long long)seen->id,
+                                 journal_phase_name(present), journal_phase_name(seen->phase));
+    return code == JOURNAL_OK
+               ? journal_advance_within(journal, seen->id, JOURNAL_GONE, detail, "advance", error)
+               : code;
+}
+
+enum journal_code journal_gone(struct journal *journal, const struct journal_injection *seen,
+                               const char *detail, struct journal_error *error)
+{
+    enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, "advance", error);
+    if (code != JOURNAL_OK)
+        return code;
+    code = gone_within(journal, seen, detail, error);
+    return journal_transaction_end(journal, code, "advance", error);
+}
+
 static enum journal_code update_skew(struct journal *journal, int64_t id, int64_t offset_ns,
                                      uint64_t clocks, struct journal_error *error)
 {

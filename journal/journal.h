@@ -129,6 +129,13 @@ enum journal_code journal_plan(struct journal *journal, struct journal_injection
 enum journal_code journal_advance(struct journal *journal, int64_t id, enum journal_phase phase,
                                   const char *detail, struct journal_error *error);
 
+/*
+ * The process of a row that was read earlier carries it no more: GONE. JOURNAL_ILLEGAL
+ * where the row has moved on since: somebody is at work on it and knows better.
+ */
+enum journal_code journal_gone(struct journal *journal, const struct journal_injection *seen,
+                               const char *detail, struct journal_error *error);
+
 /* Changes the skew of a live injection. */
 enum journal_code journal_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
                                    uint64_t clocks, struct journal_error *error);

@@ -422,6 +422,26 @@ static void absurd_registers_are_refused(void **state)
     }
 }
 
+/* A list that looked while a recover was at work must not end what that is about to end. */
+static void gone_only_if_it_has_not_moved_on(void **state)
+{
+    struct journal_fixture *fixture = *state;
+    struct journal_error *error = &fixture->error;
+    struct journal_injection seen;
+    const int64_t id = journal_fixture_plan(fixture, 1, JOURNAL_ACTIVE);
+    assert_int_equal(journal_get(fixture->journal, id, &seen, error), JOURNAL_OK);
+    assert_int_equal(journal_advance(fixture->journal, id, JOURNAL_RECOVERING, NULL, error),
+                     JOURNAL_OK);
+    journal_assert_error(error, journal_gone(fixture->journal, &seen, "exited", error),
+                         JOURNAL_ILLEGAL, "no longer active");
+    assert_int_equal(journal_fixture_phase(fixture, id), JOURNAL_RECOVERING);
+    assert_int_equal(journal_get(fixture->journal, id, &seen, error), JOURNAL_OK);
+    assert_int_equal(journal_gone(fixture->journal, &seen, "exited", error), JOURNAL_OK);
+    assert_int_equal(journal_fixture_phase(fixture, id), JOURNAL_GONE);
+    assert_int_equal(journal_get(fixture->journal, id, &seen, error), JOURNAL_OK);
+    assert_string_equal(seen.detail, "exited");
+}
+
 #define WITH_JOURNAL(test)                                                                         \
     cmocka_unit_test_setup_teardown(test, journal_fixture_set_up, journal_fixture_tear_down)
 
@@ -440,6 +460,7 @@ int main(void)
         WITH_JOURNAL(skew_changes_while_live),
         WITH_JOURNAL(what_is_not_there_is_not_found),
         WITH_JOURNAL(list_shows_live_or_all_by_id),
+        WITH_JOURNAL(gone_only_if_it_has_not_moved_on),
         WITH_JOURNAL(registers_come_back_newest_first),
         WITH_JOURNAL(abort_gives_up_what_begin_started),
         WITH_JOURNAL(nothing_else_between_begin_and_commit),
