@@ -81,23 +81,6 @@ static void dry_run_changes_nothing(void **state)
     assert_string_equal(json_query(run.out, ".injections | length"), "0");
 }
 
-static void waits_are_not_disturbed(void **state)
-{
-    (void)state;
-    struct child *victim = victim_start("blocked", NULL);
-    struct snapshot before = snapshot_take(victim->pid);
-    const char *stages[] = {"-5m", "+1h30m", NULL};
-    for (size_t i = 0; i < 3; i++) {
-        const char *json =
-            stages[i] ? skewctl_inject(victim->pid, stages[i]) : skewctl_recover(victim->pid);
-        assert_string_equal(json_query(json, ".injections[0].interrupted"), "0");
-        victim_check(victim);
-    }
-    snapshot_expect(&before, victim->pid);
-    assert_string_equal(child_ask(victim, "wake"), "ok");
-    assert_int_equal(victim_check(victim), 1);
-}
-
 static void signals_are_not_lost(void **state)
 {
     (void)state;
@@ -199,7 +182,6 @@ int main(void)
         harness_test(sixteen_threads),
         harness_test(vdso_is_the_kernels_own),
         harness_test(dry_run_changes_nothing),
-        harness_test(waits_are_not_disturbed),
         harness_test(signals_are_not_lost),
         harness_test(stopped_stays_stopped),
         harness_test(several_in_one_call),

@@ -9,8 +9,9 @@
  * and each adds what its source file says at the top. In short:
  *     clock_reader [THREADS [PAUSE_US]]  reads the clocks and checks each value;
  *                    also clock_reader_musl, linked statically with musl
- *     blocked [restartable]  one thread in each kind of waiting system call, or
- *                    only in those that the kernel restarts
+ *     blocked [restartable | limited | alone KIND NAME]  one thread in each kind
+ *                    of waiting system call, or only in some, or in only one
+ *     timeouts       waits that end by themselves, when they should
  *     signals        real-time signals and timers, counted
  *     parked [bystander]  a thread held in a handler that interrupted a clock
  *                    read; another that gets signals and measures its pauses
