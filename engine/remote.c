@@ -18,6 +18,11 @@
  *                  kernel look at them.
  *   6 zero stub    as before.
  *
+ * If a step of ptrace or a wait fails between 3 and the end of the call, nobody
+ * knows where in the stub T is, or whether the kernel would make the call of R
+ * once more (at a syscall-entry stop it would). Then nothing is put back or
+ * zeroed: T is let go as if skewctl had died, and what is left is recover's.
+ *
  * If a signal arrives while T runs in the stub or the readback, T reports it
  * before any handler frame is built. R goes back, the signal is delivered
  * there, T stops at the handler's first instruction, and the call starts again
@@ -133,6 +138,7 @@ static enum skew_code remote_run(struct remote *remote,
             registers = remote->tracee->registers;
             prepare(&registers, context);
             code = tracee_registers_set(remote->tracee, &registers, error);
+            remote->adrift = code == SKEW_OK;
         }
         if (code == SKEW_OK) {
             code = remote_stub_reach(remote, &registers, error);
@@ -141,12 +147,14 @@ static enum skew_code remote_run(struct remote *remote,
             /* That was the entry; the exit follows. */
             code = tracee_syscall_step(remote->tracer, remote->tracee, error);
         }
-        if (code == SKEW_OK && remote->tracee->signal == 0) {
-            code = tracee_registers_get(remote->tracee, &registers, error);
-            *result = arch_syscall_result(&registers);
+        if (code != SKEW_OK) {
             return code;
         }
-        if (code != SKEW_OK) {
+        /* At the exit of the call, or in front of a signal: its own registers may go back. */
+        remote->adrift = false;
+        if (remote->tracee->signal == 0) {
+            code = tracee_registers_get(remote->tracee, &registers, error);
+            *result = arch_syscall_result(&registers);
             return code;
         }
         if (tracee_signal_is_refusal(remote->tracee, remote->stub + SYSCALL_SIZE)) {
@@ -199,6 +207,10 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
 {
     if (!remote->taken) {
         return SKEW_OK;
+    }
+    if (remote->adrift) {
+        remote->tracee->altered = false;
+        return remote_error(remote, 0, "a call was not seen to end", error);
     }
     if (remote->tracee->state == TRACEE_SYSCALL || remote->tracee->state == TRACEE_STOPPED) {
         enum skew_code code =

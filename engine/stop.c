@@ -380,10 +380,12 @@ enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *trac
         return SKEW_OK;
     }
     if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
-        if (errno == ESRCH) {
+        int errnum = errno;
+        /* One that lives on would be waited for, as a thread that is already attached. */
+        if (errnum == ESRCH && thread_exited(tracer, tracee->tid)) {
             return tracee_lost(tracer, tracee, error);
         }
-        return tracer_error(tracer, tracee->tid, errno, "interrupt", "cannot stop the thread",
+        return tracer_error(tracer, tracee->tid, errnum, "interrupt", "cannot stop the thread",
                             error);
     }
     tracee->interrupted = true;
