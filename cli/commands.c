@@ -6,7 +6,8 @@
 
 enum skew_code command_open_engine(const struct options *options, struct skew_engine **engine)
 {
-    struct skew_engine_options engine_options = {.journal_path = options->journal};
+    struct skew_engine_options engine_options = {.journal_path = options->journal,
+                                                 .suspend_seccomp = options->suspend_seccomp};
     struct skew_error error = {0};
 
     if (skew_engine_open(&engine_options, engine, &error) == SKEW_OK)

@@ -22,6 +22,12 @@ static const char common_options[] =
     "  -o, --output table|json   how to print the result; table by default\n"
     "  -h, --help                this text\n";
 
+#define SUSPEND_SECCOMP                                                                            \
+    "      --suspend-seccomp     suspend a seccomp filter that forbids the calls needed.\n"        \
+    "                            NOT SAFE: if skewctl dies in such a call, the filter judges "     \
+    "it,\n"                                                                                        \
+    "                            and may kill the process\n"
+
 static const struct {
     const char *synopsis;
     const char *purpose;
@@ -35,7 +41,8 @@ static const struct {
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --dry-run             look and decide, change nothing\n"
-            "      --force               go on where only a safety catch refuses, as for pid 1\n",
+            "      --force               go on where only a safety catch refuses, as for pid "
+            "1\n" SUSPEND_SECCOMP,
         },
     [COMMAND_RECOVER] =
         {
@@ -44,7 +51,8 @@ static const struct {
             "  -p, --pid PID[,PID...]    processes to put back; may be repeated\n"
             "      --id ID[,ID...]       injections to end, as list numbers them\n"
             "      --all                 every injection of the journal\n"
-            "      --crashed             only what was interrupted; leave what is whole alone\n",
+            "      --crashed             only what was interrupted; leave what is whole "
+            "alone\n" SUSPEND_SECCOMP,
         },
     [COMMAND_LIST] =
         {

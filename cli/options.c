@@ -39,6 +39,7 @@ enum {
     OPTION_CLOCK,
     OPTION_FORCE,
     OPTION_DRY_RUN,
+    OPTION_SUSPEND_SECCOMP,
     OPTION_ID,
     OPTION_ALL,
     OPTION_REPAIR,
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
     {"clock", required_argument, NULL, OPTION_CLOCK},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
     {"id", required_argument, NULL, OPTION_ID},
     {"all", no_argument, NULL, OPTION_ALL},
     {"repair", no_argument, NULL, OPTION_REPAIR},
@@ -76,6 +78,8 @@ static unsigned option_commands(int option)
     case OPTION_FORCE:
     case OPTION_DRY_RUN:
         return FOR(COMMAND_INJECT);
+    case OPTION_SUSPEND_SECCOMP:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER);
     case OPTION_ID:
     case OPTION_CRASHED:
         return FOR(COMMAND_RECOVER);
@@ -184,6 +188,9 @@ static enum skew_code option_store(int option, char *value, struct options *opti
         return SKEW_OK;
     case OPTION_DRY_RUN:
         options->dry_run = true;
+        return SKEW_OK;
+    case OPTION_SUSPEND_SECCOMP:
+        options->suspend_seccomp = true;
         return SKEW_OK;
     case OPTION_ALL:
         options->all = true;

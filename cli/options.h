@@ -21,7 +21,8 @@ struct options {
     bool crashed; /* recover: only what was interrupted */
     bool force;
     bool dry_run;
-    bool repair;         /* scan */
+    bool repair; /* scan */
+    bool suspend_seccomp;
     const char *journal; /* NULL: the default place */
     int64_t offset_ns;
     uint64_t clocks; /* 0: the default set */

@@ -2,7 +2,9 @@
  * caller.c - chooses the thread that makes the remote calls, and attaches to it.
  *
  * It is held longest, so best is one that would not have run anyway and whose
- * wait the kernel resumes by itself; worst is one that cannot be stopped.
+ * wait the kernel resumes by itself; worst is one that cannot be stopped. One
+ * without a seccomp filter comes before all that have one, and one in strict mode,
+ * which the call would kill, is never chosen.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,8 +26,9 @@
 #define RUN_FOR_NS 20000
 
 enum suitability { UNFIT, UNINTERRUPTIBLE, WAIT_EXPOSED, BUSY, WAITING };
+#define UNFILTERED 8 /* is added to those from WAIT_EXPOSED on */
 
-static enum suitability thread_judge(int tasks, const char *tid, uint32_t worker)
+static enum suitability state_judge(int tasks, const char *tid, uint32_t worker)
 {
     char path[64];
     char text[1024];
@@ -47,10 +50,25 @@ static enum suitability thread_judge(int tasks, const char *tid, uint32_t worker
     return arch_syscall_interruptible(strtoull(text, NULL, 10)) ? WAIT_EXPOSED : WAITING;
 }
 
+static int thread_judge(int tasks, const char *tid, uint32_t worker)
+{
+    enum suitability suitability = state_judge(tasks, tid, worker);
+    switch (permit_mode_read(tasks, (pid_t)atoi(tid))) {
+    case PERMIT_STRICT:
+        return UNFIT;
+    case PERMIT_FREE:
+        return suitability > UNINTERRUPTIBLE ? (int)suitability + UNFILTERED : (int)suitability;
+    case PERMIT_FILTERED:
+    case PERMIT_UNKNOWN:
+        break;
+    }
+    return (int)suitability;
+}
+
 static pid_t thread_choose(const struct target *target, bool *busy)
 {
     pid_t best = target->live_tid;
-    enum suitability best_suitability = UNFIT;
+    int best_suitability = UNFIT;
     uint32_t worker = worker_mark();
     *busy = false;
     int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -66,7 +84,7 @@ static pid_t thread_choose(const struct target *target, bool *busy)
         if (entry->d_name[0] == '.') {
             continue;
         }
-        enum suitability suitability = thread_judge(dirfd(tasks), entry->d_name, worker);
+        int suitability = thread_judge(dirfd(tasks), entry->d_name, worker);
         if (suitability > best_suitability) {
             best = (pid_t)atoi(entry->d_name);
             best_suitability = suitability;
@@ -75,7 +93,7 @@ static pid_t thread_choose(const struct target *target, bool *busy)
         looked_at += suitability != UNFIT;
     }
     closedir(tasks);
-    *busy = best_suitability == BUSY;
+    *busy = best_suitability % UNFILTERED == BUSY;
     return best;
 }
 

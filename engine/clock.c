@@ -7,11 +7,15 @@
 #include "engine/clock.h"
 
 #include "engine/error.h"
+#include "engine/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* By ascending clockid_t, which is the order in which sets are written. */
 static const struct clock_name {
@@ -117,7 +121,86 @@ const char *skew_clocks_format(uint64_t clocks, char *buffer, size_t size)
     return buffer;
 }
 
-enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct skew_error *error)
+/* Offsets of a time namespace to the first one; false where they cannot be read. */
+static bool offsets_read(int process, struct clock_shift *offsets)
+{
+    char text[256];
+    long long seconds[2], nanoseconds[2];
+
+    if (proc_file_read(process, "timens_offsets", text, sizeof text) <= 0 ||
+        sscanf(text, "monotonic %lld %lld boottime %lld %lld", &seconds[0], &nanoseconds[0],
+               &seconds[1], &nanoseconds[1]) != 4)
+        return false;
+    offsets->monotonic_ns = seconds[0] * 1000000000 + nanoseconds[0];
+    offsets->boottime_ns = seconds[1] * 1000000000 + nanoseconds[1];
+    return true;
+}
+
+static uint64_t namespace_of(int process, const char *name)
+{
+    struct stat status;
+
+    return fstatat(process, name, &status, 0) == 0 ? status.st_ino : 0;
+}
+
+/* timens_offsets is about the namespace that children will be in. */
+static bool offsets_of(int process, struct clock_shift *offsets)
+{
+    uint64_t own = namespace_of(process, "ns/time");
+
+    return own != 0 && own == namespace_of(process, "ns/time_for_children") &&
+           offsets_read(process, offsets);
+}
+
+struct clock_shift clock_shift_read(const struct target *target)
+{
+    struct clock_shift theirs, ours;
+    int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool known = self >= 0 &&
+                 namespace_of(self, "ns/time") != namespace_of(target->directory, "ns/time") &&
+                 offsets_of(self, &ours) && offsets_of(target->directory, &theirs);
+
+    if (self >= 0)
+        close(self);
+    if (!known)
+        return (struct clock_shift){0};
+    return (struct clock_shift){theirs.monotonic_ns - ours.monotonic_ns,
+                                theirs.boottime_ns - ours.boottime_ns};
+}
+
+static int64_t shift_of(clockid_t clock, struct clock_shift shift)
+{
+    switch (clock) {
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+        return shift.monotonic_ns;
+    case CLOCK_BOOTTIME:
+    case CLOCK_BOOTTIME_ALARM:
+        return shift.boottime_ns;
+    default:
+        return 0;
+    }
+}
+
+/* The clock sources with a mode of arch/x86/include/asm/vdso/clocksource.h in the kernel. */
+bool clock_reads_by_call(void)
+{
+    static const char *const readable[] = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page"};
+    char source[64];
+
+    if (proc_file_read(AT_FDCWD, "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                       source, sizeof source) <= 0)
+        return true;
+    source[strcspn(source, "\n")] = '\0';
+    for (size_t i = 0; i < sizeof readable / sizeof *readable; i++)
+        if (strcmp(source, readable[i]) == 0)
+            return false;
+    return true;
+}
+
+enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct clock_shift shift,
+                                 struct skew_error *error)
 {
     for (size_t i = 0; i < NAMES_COUNT; i++) {
         const struct clock_name *clock = &names_skewable[i];
@@ -131,11 +214,14 @@ enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct skew
             error_advise(error, "leave it out of the clocks");
             return SKEW_REFUSED;
         }
-        __int128 skewed = (__int128)now.tv_sec * 1000000000 + now.tv_nsec + offset_ns;
+        __int128 present =
+            (__int128)now.tv_sec * 1000000000 + now.tv_nsec + shift_of(clock->id, shift);
+        __int128 skewed = present + offset_ns;
+        long long stands = (long long)(present / 1000000000);
         if (skewed < 0) {
             error_set(error, SKEW_USAGE, 0, 0, "check range",
                       "the offset would set clock %s below 0: it stands at %lld seconds",
-                      clock->name, (long long)now.tv_sec);
+                      clock->name, stands);
             error_advise(error, "go back by less than that");
             return SKEW_USAGE;
         }
@@ -143,8 +229,7 @@ enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct skew
             error_set(error, SKEW_USAGE, 0, 0, "check range",
                       "the offset would set clock %s beyond its limit of %lld seconds: it stands "
                       "at %lld",
-                      clock->name, (long long)((INT64_MAX - HEADROOM_NS) / 1000000000),
-                      (long long)now.tv_sec);
+                      clock->name, (long long)((INT64_MAX - HEADROOM_NS) / 1000000000), stands);
             error_advise(error, "go forward by less than what is left");
             return SKEW_USAGE;
         }

@@ -8,11 +8,30 @@
 #include "engine/skewctl.h"
 
 /*
- * Whether every clock of the set, read now, would still show a time from 0 to
- * one year before INT64_MAX nanoseconds with offset_ns (nanoseconds) added.
- * SKEW_USAGE, naming the clock and the limit, where one would not;
+ * How much further than the caller's own a process's clocks are, in nanoseconds
+ * (time_namespaces(7)).
+ */
+struct target;
+struct clock_shift {
+    int64_t monotonic_ns;
+    int64_t boottime_ns;
+};
+/* Zero where both are in one time namespace, or where it cannot be told. */
+struct clock_shift clock_shift_read(const struct target *target);
+
+/*
+ * Whether every clock of the set, read now and shifted, would still show a time
+ * from 0 to one year before INT64_MAX nanoseconds with offset_ns (nanoseconds)
+ * added. SKEW_USAGE, naming the clock and the limit, where one would not;
  * SKEW_REFUSED where this kernel has no such clock, clock_gettime(2).
  */
-enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct skew_error *error);
+enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct clock_shift shift,
+                                 struct skew_error *error);
+
+/*
+ * True if the vDSO cannot read this machine's clock source by itself, or that is
+ * not known: then each read of a fine clock is a system call.
+ */
+bool clock_reads_by_call(void);
 
 #endif

@@ -173,9 +173,20 @@ static void injection_examine(struct findings *findings, const struct look *look
                     "traces of an interrupted skewctl: the next command finishes that");
         break;
     case SITUATION_FOREIGN:
-        finding_add(findings, "state", SKEW_VERDICT_REFUSED,
-                    "something other than skewctl has changed its vDSO");
-        break;
+        break; /* look_touchable says so */
+    }
+}
+
+static void limits_examine(struct findings *findings, const struct vdso *vdso,
+                           const struct look *look)
+{
+    struct skew_error error = {0};
+    if (room_check(look, image_size_for(vdso), image_data_size(), &error) != SKEW_OK) {
+        finding_add_error(findings, "limits", &error);
+    } else if (room_doubtful(look, image_size_for(vdso))) {
+        finding_add(findings, "limits", SKEW_VERDICT_WARNING,
+                    "it has locked memory up to RLIMIT_MEMLOCK: inject is refused if it called "
+                    "mlockall with MCL_FUTURE");
     }
 }
 
@@ -186,7 +197,7 @@ static void target_examine(struct findings *findings, const struct vdso *vdso,
     finding_add(findings, "target", SKEW_VERDICT_OK, "%s, %u thread%s", look->target.command,
                 look->target.threads, look->target.threads == 1 ? "" : "s");
     injection_examine(findings, look);
-    if (look->situation != SITUATION_FOREIGN && look_touchable(look, &error) != SKEW_OK) {
+    if (look_touchable(look, &error) != SKEW_OK) {
         finding_add_error(findings, "attach", &error);
     }
     if (look_skewable(look, false, &error) != SKEW_OK) {
@@ -200,15 +211,12 @@ static void target_examine(struct findings *findings, const struct vdso *vdso,
                     address != 0 ? "room for the image of %zu bytes near its vDSO"
                                  : "no gap of %zu bytes within 2 GiB of its vDSO",
                     image_size_for(vdso));
+        limits_examine(findings, vdso, look);
     }
     if (look->target.seccomp == 2) {
-        finding_add(
-            findings, "seccomp", SKEW_VERDICT_WARNING,
-            "it has a filter: inject evaluates it first, and refuses if it forbids mmap or munmap");
-    }
-    if (look->target.state == 'D') {
-        finding_add(findings, "threads", SKEW_VERDICT_WARNING,
-                    "its first thread is in an uninterruptible wait and may not stop in time");
+        finding_add(findings, "seccomp", SKEW_VERDICT_WARNING,
+                    "it has a filter: inject evaluates it first, and unless --suspend-seccomp is "
+                    "given refuses if it forbids mmap or munmap");
     }
 }
 

@@ -18,6 +18,7 @@ enum skew_code skew_engine_open(const struct skew_engine_options *options,
     if (opened == NULL) {
         return error_set(error, SKEW_FAILED, 0, 0, "open engine", "out of memory");
     }
+    opened->suspend_seccomp = options != NULL && options->suspend_seccomp;
     enum skew_code code = vdso_own(&opened->vdso, error);
     if (code == SKEW_OK) {
         struct journal_error journal_error = {0};
@@ -170,10 +171,7 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
         wanted.clocks = skew_clocks_default();
     }
     *report = (struct skew_report){.pid = pid};
-    enum skew_code code = clock_range_check(wanted.clocks, wanted.offset_ns, error);
-    if (code == SKEW_OK) {
-        code = look_init(pid, wanted.force, error);
-    }
+    enum skew_code code = look_init(pid, wanted.force, error);
     if (code == SKEW_OK) {
         code = guard_open(pid, &guard, report, error);
     }
@@ -181,7 +179,10 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
         error->pid = pid;
         return code;
     }
-    code = look_with_row(engine, &guard, &look, &row, error);
+    code = clock_range_check(wanted.clocks, wanted.offset_ns, clock_shift_read(&guard), error);
+    if (code == SKEW_OK) {
+        code = look_with_row(engine, &guard, &look, &row, error);
+    }
     if (code == SKEW_OK) {
         code = inject_looked(engine, &guard, &look, &row, &wanted, report, error);
         look_close(&look);

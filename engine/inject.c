@@ -71,7 +71,6 @@ struct injection {
     uint8_t *scan_buffer;
     struct permit permit;
     size_t mapped; /* bytes of the image that are mapped, from its start */
-    bool unsure;   /* whether a mapping was made: the call's result was not read */
     bool busy;     /* all threads are stopped before the first remote call, and until the last */
     bool alone;    /* and there is only one: it is let go between the stages */
     enum stage stage;
@@ -109,39 +108,39 @@ static enum skew_code calls_permit(const struct injection *injection, const stru
                                    struct skew_error *error)
 {
     const struct image *image = injection->image;
-    struct permit_call calls[PERMIT_CALLS_MAX] = {
+    enum { MAPPING_CALLS = 3 };
+    struct permit_call calls[MAPPING_CALLS + VERIFICATION_CALLS_MAX] = {
         {.number = SYS_mmap},
         {.number = SYS_mmap},
         {.number = SYS_munmap, .arguments = {image->address, image->size}},
-        {.number = SYS_munmap},
     };
+    size_t count = MAPPING_CALLS + verification_calls(injection->verification.clock,
+                                                      injection->verification.reads_by_call,
+                                                      calls + MAPPING_CALLS);
     mapping_arguments(image->address, image->data_size, DATA_PROTECTION, calls[0].arguments);
     mapping_arguments(image->address + image->data_size, image->size - image->data_size,
                       CODE_PROTECTION, calls[1].arguments);
     return permit_check(&injection->permit, remote->tracer, remote->tracee, remote->stub, calls,
-                        PERMIT_CALLS_MAX, error);
+                        count, error);
 }
 
-static enum skew_code mapping_make(struct injection *injection, struct remote *remote,
-                                   uint64_t address, size_t size, int protection,
-                                   struct skew_error *error)
+static enum skew_code mapping_make(struct remote *remote, uint64_t address, size_t size,
+                                   int protection, struct skew_error *error)
 {
     uint64_t arguments[6];
     mapping_arguments(address, size, protection, arguments);
     long result;
-    injection->unsure = true;
     enum skew_code code = remote_syscall(remote, SYS_mmap, arguments, &result, error);
     if (code != SKEW_OK) {
         return code;
     }
-    injection->unsure = false;
     if ((uint64_t)result == address) {
         return SKEW_OK;
     }
     pid_t pid = remote->tracer->target->pid;
     if (result < 0 && result > -4096) {
-        return error_set_plain(error, SKEW_FAILED, pid, remote->tracee->tid, (int)-result,
-                               "remote mmap", "the target may not map the memory needed");
+        return error_set_plain(error, SKEW_REFUSED, pid, remote->tracee->tid, (int)-result,
+                               "remote mmap", "the kernel does not let it map the memory needed");
     }
     /* Kernels before 4.17 take the address as a hint. */
     const uint64_t undo[6] = {(uint64_t)result, size};
@@ -158,7 +157,7 @@ static enum skew_code part_place(struct injection *injection, struct remote *rem
                                  struct skew_error *error)
 {
     uint64_t address = injection->image->address + offset;
-    enum skew_code code = mapping_make(injection, remote, address, size, protection, error);
+    enum skew_code code = mapping_make(remote, address, size, protection, error);
     if (code != SKEW_OK) {
         return code;
     }
@@ -210,16 +209,15 @@ static enum skew_code entries_patch(const struct injection *injection, const str
 
 /*
  * Nothing leads into the image yet, so nobody can be inside: T takes away again
- * what it has mapped. Where a mapping failed, something else may lie there, and
- * where one may have been made, recover looks what it is.
+ * what it has mapped. Where a mapping failed, something else may lie there.
  */
 static void image_remove(struct injection *injection, struct remote *remote)
 {
     struct skew_error ignored;
     const uint64_t arguments[6] = {injection->image->address, injection->mapped};
     long result = 0;
-    bool possible = remote->tracee->signal == 0 && !remote->adrift && !injection->unsure;
-    if ((injection->mapped == 0 && !injection->unsure) ||
+    bool possible = remote->tracee->signal == 0 && remote->tracee->state != TRACEE_GONE;
+    if (injection->mapped == 0 ||
         (possible && remote_syscall(remote, SYS_munmap, arguments, &result, &ignored) == SKEW_OK &&
          result == 0)) {
         injection->touched = false;
@@ -393,6 +391,10 @@ static enum skew_code image_prepare(struct skew_engine *engine, const struct loo
         error_advise(error, "its address space is full there; it cannot be skewed");
         return SKEW_REFUSED;
     }
+    enum skew_code code = room_check(look, image_size_for(&engine->vdso), image_data_size(), error);
+    if (code != SKEW_OK) {
+        return code;
+    }
     uint8_t id[IMAGE_ID_SIZE];
     if (getrandom(id, sizeof id, 0) != sizeof id) {
         return error_set(error, SKEW_FAILED, look->target.pid, errno, "draw id",
@@ -403,9 +405,12 @@ static enum skew_code image_prepare(struct skew_engine *engine, const struct loo
                        error);
 }
 
-/* After a failure: back to how it was, and the row says so. */
-static void injection_undo(struct skew_engine *engine, const struct injection *injection,
-                           struct journal_injection *row, struct skew_error *error)
+/*
+ * After a failure: back to how it was, and the row says so. Returns the code of
+ * the failure; one that could not be undone was no refusal.
+ */
+static enum skew_code injection_undo(struct skew_engine *engine, const struct injection *injection,
+                                     struct journal_injection *row, struct skew_error *error)
 {
     struct journal_error ignored;
     if (!injection->touched) {
@@ -413,7 +418,7 @@ static void injection_undo(struct skew_engine *engine, const struct injection *i
                         target_alive(&injection->look->target) ? JOURNAL_FAILED_UNDONE
                                                                : JOURNAL_GONE,
                         error->message, &ignored);
-        return;
+        return error->code;
     }
     struct look look;
     struct skew_error undo_error = {0};
@@ -423,16 +428,18 @@ static void injection_undo(struct skew_engine *engine, const struct injection *i
     if (code == SKEW_OK) {
         code = recover_look(engine, &look, row, JOURNAL_FAILED_UNDONE, &undone, &undo_error);
         look_close(&look);
-    } else if (code == SKEW_NOT_FOUND && !target_alive(&injection->look->target)) {
+    } else if (code == SKEW_NOT_FOUND) {
         journal_advance(engine->journal, row->id, JOURNAL_GONE, error->message, &ignored);
-        return;
+        return error->code;
     }
     if (code != SKEW_OK) {
+        error->code = SKEW_FAILED;
         error_advise(error, "undoing it did not finish (%s): run skewctl recover -p %d",
                      undo_error.message, (int)row->key.pid);
     } else if (error->advice[0] == '\0') {
         error_advise(error, "it was undone; the process is as before");
     }
+    return error->code;
 }
 
 static enum skew_code stages_run(struct injection *injection, struct skew_report *report,
@@ -485,9 +492,12 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         .image = &image,
         .save = {.journal = engine->journal, .id = row.id, .phase = JOURNAL_INJECTING},
         .verification = {.clock = verification_clock(request->clocks),
+                         .reads_by_call = clock_reads_by_call(),
                          .skew = image_skew_from(request->clocks, request->offset_ns)},
         .scan_buffer = scan_buffer,
-        .permit = {.buffer = filter, .unread_passes = request->force},
+        .permit = {.buffer = filter,
+                   .unread_passes = request->force,
+                   .suspend = engine->suspend_seccomp},
     };
     code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "inject", "out of memory")
@@ -502,7 +512,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
                          (int)look->target.pid);
         }
     } else {
-        injection_undo(engine, &injection, &row, error);
+        code = injection_undo(engine, &injection, &row, error);
     }
     report_from_row(&row, report);
     report->state = code == SKEW_OK ? SKEW_STATE_ACTIVE : SKEW_STATE_FAILED;

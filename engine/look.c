@@ -62,6 +62,14 @@ static void image_find(int memory, const struct vdso *vdso, struct look *look, u
     }
 }
 
+/* A jump that leads to no image of ours is somebody else's change. */
+static enum situation jump_is_foreign(struct look *look, const struct vdso *vdso, int function)
+{
+    look->difference.foreign = true;
+    look->difference.foreign_offset = vdso->functions[function].patch;
+    return SITUATION_FOREIGN;
+}
+
 static enum situation situation_judge(struct look *look, const struct vdso *vdso)
 {
     if (look->difference.foreign) {
@@ -76,7 +84,7 @@ static enum situation situation_judge(struct look *look, const struct vdso *vdso
         if (!look->image_found ||
             image_address_of_entry(look->difference.target[f], (enum arch_function)f) !=
                 look->image_address) {
-            return SITUATION_FOREIGN;
+            return jump_is_foreign(look, vdso, f);
         }
     }
     if (patched == 0 && !look->image_found && look->difference.pristine) {
@@ -206,37 +214,26 @@ void look_close(struct look *look)
     target_close(&look->target);
 }
 
-enum skew_code look_stoppable(const struct look *look, struct skew_error *error)
+enum skew_code look_stoppable(const struct look *look, bool calls, struct skew_error *error)
 {
     const struct target *target = &look->target;
     if (target->pid == getpid()) {
         return refuse(look, error, "it is skewctl itself", "give the pid of another program");
     }
-    if (target->tracer != 0) {
-        char tracer[64];
-        process_command_read(target->tracer, tracer, sizeof tracer);
-        error_set(error, SKEW_REFUSED, target->pid, 0, "look",
-                  "it is already being traced by process %d (%s)", (int)target->tracer, tracer);
-        error_advise(error, "end that tracer or detach it, then try again");
-        return SKEW_REFUSED;
-    }
-    return sharers_refuse(target, error);
+    return stoppable_check(target, calls, error);
 }
 
 enum skew_code look_touchable(const struct look *look, struct skew_error *error)
 {
-    if (look->situation == SITUATION_FOREIGN) {
-        error_set(error, SKEW_REFUSED, look->target.pid, 0, "look",
-                  "something other than skewctl has changed its vDSO (first at offset 0x%zx)",
-                  look->difference.foreign_offset);
+    enum skew_code code = look_stoppable(look, true, error);
+    if (code == SKEW_OK && look->situation == SITUATION_FOREIGN) {
+        code = error_set(error, SKEW_REFUSED, look->target.pid, 0, "look",
+                         "something other than skewctl has changed its vDSO (first at offset "
+                         "0x%zx)",
+                         look->difference.foreign_offset);
         error_advise(error, "undo that first: skewctl scan tells what it is");
-        return SKEW_REFUSED;
     }
-    if (look->target.seccomp == 1) {
-        return refuse(look, error, "it runs in seccomp strict mode, which forbids the calls needed",
-                      "it cannot be skewed");
-    }
-    return look_stoppable(look, error);
+    return code;
 }
 
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error)
@@ -251,13 +248,16 @@ enum skew_code look_init(pid_t pid, bool force, struct skew_error *error)
 }
 
 /*
- * Root's programs have CAP_SYS_TIME by default; one that has it without
- * CAP_SYS_ADMIN was given it on purpose. The daemons are known by name as well.
+ * Root's programs have CAP_SYS_TIME by default; one that may have it without
+ * CAP_SYS_ADMIN was given it on purpose. What is permitted counts: a daemon may
+ * raise it only when it is about to set the clock (capabilities(7)). The daemons
+ * are known by name as well, for as root they have all.
  */
 static bool sets_the_clock(const struct target *target)
 {
-    static const char *const daemons[] = {"chronyd", "ntpd",    "ntpsec",         "openntpd",
-                                          "ptp4l",   "phc2sys", "systemd-timesyn"};
+    static const char *const daemons[] = {"chronyd", "ntpd",           "ntpsec", "openntpd",
+                                          "ntpdate", "sntp",           "ptp4l",  "phc2sys",
+                                          "ts2phc",  "systemd-timesyn"};
     for (size_t i = 0; i < sizeof daemons / sizeof *daemons; i++) {
         if (strcmp(target->command, daemons[i]) == 0) {
             return true;

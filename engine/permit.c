@@ -3,8 +3,9 @@
  * make, so that a forbidden one is never run: a filter may answer it by killing
  * the program.
  *
- * PTRACE_O_SUSPEND_SECCOMP is not used: the suspension ends with the tracer, and
- * the filter would judge the call of a thread that was left in the stub.
+ * PTRACE_O_SUSPEND_SECCOMP is not used unless the user asks for it: the suspension
+ * ends with the tracer, and the filter would judge the call of a thread that was
+ * left in the stub.
  */
 #include "engine/permit.h"
 
@@ -17,19 +18,25 @@
 
 #define SYSCALL_SIZE 2
 #define FILTERS_MAX  1024
-#define MODE_FILTER  2
 
 /* stop window begins */
 
-bool permit_filtered(const struct tracer *tracer, pid_t tid)
+enum permit_mode permit_mode_read(int tasks, pid_t tid)
 {
     char path[TASK_PATH_SIZE];
     char text[4096];
     uint64_t mode;
     task_path_format(tid, "status", path);
-    /* Where it is not to be seen, it is asked for. */
-    return proc_file_read(tracer->tasks, path, text, sizeof text) <= 0 ||
-           !status_field_parse(text, "Seccomp", 10, &mode) || mode == MODE_FILTER;
+    if (proc_file_read(tasks, path, text, sizeof text) <= 0 ||
+        !status_field_parse(text, "Seccomp", 10, &mode)) {
+        return PERMIT_UNKNOWN;
+    }
+    return (enum permit_mode)mode;
+}
+
+bool permit_filtered(const struct tracer *tracer, pid_t tid)
+{
+    return permit_mode_read(tracer->tasks, tid) != PERMIT_FREE;
 }
 
 static enum skew_code refused(const struct tracer *tracer, const struct tracee *caller, int errnum,
@@ -69,13 +76,12 @@ static enum skew_code filter_ask(const struct permit *permit, const struct trace
     return SKEW_OK;
 }
 
-enum skew_code permit_check(const struct permit *permit, const struct tracer *tracer,
-                            const struct tracee *caller, uint64_t stub,
-                            const struct permit_call *calls, size_t count, struct skew_error *error)
+/* Asks all filters, newest first. */
+static enum skew_code filters_ask(const struct permit *permit, const struct tracer *tracer,
+                                  const struct tracee *caller, uint64_t stub,
+                                  const struct permit_call *calls, size_t count,
+                                  struct skew_error *error)
 {
-    if (!caller->filtered) {
-        return SKEW_OK;
-    }
     struct seccomp_call asked[PERMIT_CALLS_MAX];
     uint32_t actions[PERMIT_CALLS_MAX];
     for (size_t i = 0; i < count; i++) {
@@ -95,12 +101,29 @@ enum skew_code permit_check(const struct permit *permit, const struct tracer *tr
     for (size_t i = 0; i < count; i++) {
         if (!seccomp_action_allows(actions[i])) {
             return refused(tracer, caller, 0,
-                           "its seccomp filter forbids the mmap or munmap that is needed; nothing "
-                           "was called or changed",
+                           "its seccomp filter forbids a call that is needed, which was not made; "
+                           "--suspend-seccomp would suspend the filter for it, but is not safe "
+                           "against the death of skewctl",
                            error);
         }
     }
     return SKEW_OK;
+}
+
+enum skew_code permit_check(const struct permit *permit, const struct tracer *tracer,
+                            struct tracee *caller, uint64_t stub, const struct permit_call *calls,
+                            size_t count, struct skew_error *error)
+{
+    if (!caller->filtered) {
+        return SKEW_OK;
+    }
+    if (permit_mode_read(tracer->tasks, caller->tid) == PERMIT_STRICT) {
+        return refused(tracer, caller, 0,
+                       "it is in seccomp strict mode, which forbids the calls needed", error);
+    }
+    enum skew_code code = filters_ask(permit, tracer, caller, stub, calls, count, error);
+    caller->suspend = code == SKEW_REFUSED && permit->suspend;
+    return caller->suspend ? SKEW_OK : code;
 }
 
 /* stop window ends */

@@ -7,6 +7,7 @@
 
 #include "engine/image.h"
 #include "engine/maps.h"
+#include "engine/permit.h"
 #include "engine/skewctl.h"
 #include "engine/stop.h"
 #include "engine/target.h"
@@ -16,6 +17,7 @@
 struct skew_engine {
     struct journal *journal;
     struct vdso vdso; /* pristine */
+    bool suspend_seccomp;
 };
 
 /* What a process turned out to be. */
@@ -67,7 +69,7 @@ bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
  */
 enum skew_code look_touchable(const struct look *look, struct skew_error *error);
 /* Those of them that stand in the way of stopping it. */
-enum skew_code look_stoppable(const struct look *look, struct skew_error *error);
+enum skew_code look_stoppable(const struct look *look, bool calls, struct skew_error *error);
 /* The init process is refused unless forced, also where it may not be looked at. */
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error);
 /* Further reasons not to skew it; `force` takes away the safety catches. */
@@ -92,10 +94,26 @@ enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller,
                            struct skew_error *error);
 
 /*
- * SKEW_REFUSED where a process that is no thread of the target shares its memory
- * (vfork(2), or clone(2) with CLONE_VM): it would run on while the target is stopped.
+ * SKEW_REFUSED where not all that runs in the target's memory could be stopped, or,
+ * where it is to make `calls`, no thread of it may. Takes at most 200 ms on an idle
+ * machine.
  */
-enum skew_code sharers_refuse(const struct target *target, struct skew_error *error);
+enum skew_code stoppable_check(const struct target *target, bool calls, struct skew_error *error);
+
+/*
+ * A process that is no thread of the target but shares its memory (vfork(2), or
+ * clone(2) with CLONE_VM), and so would run on while the target is stopped; or 0.
+ */
+enum skew_code sharer_find(const struct target *target, pid_t *sharer, struct skew_error *error);
+
+/*
+ * SKEW_REFUSED where a limit would keep the target from mapping an image of `size`
+ * bytes, of which `data_size` are writable.
+ */
+enum skew_code room_check(const struct look *look, size_t size, size_t data_size,
+                          struct skew_error *error);
+/* True if whether it can is up to mlockall(2), of which nothing is to be seen. */
+bool room_doubtful(const struct look *look, size_t size);
 
 /* Saves registers in the journal for remote.h; context is a struct save_context. */
 struct save_context {
@@ -109,10 +127,19 @@ enum skew_code save_registers(void *context, pid_t tid, const arch_registers *re
                               struct skew_error *error);
 void save_abort(struct save_context *save);
 
+/*
+ * The system calls that a read-back of that clock may make in the target, for
+ * permit.h; returns how many. `reads_by_call` as of clock_reads_by_call().
+ */
+#define VERIFICATION_CALLS_MAX 4
+size_t verification_calls(uint64_t clock, bool reads_by_call,
+                          struct permit_call calls[VERIFICATION_CALLS_MAX]);
+
 /* What a read-back through the three entry points should see, and saw. */
 struct remote;
 struct verification {
     uint64_t clock;
+    bool reads_by_call;     /* as of clock_reads_by_call() */
     struct image_skew skew; /* what must be seen */
     struct skew_measurement clock_gettime;
     struct skew_measurement gettimeofday;
@@ -151,10 +178,6 @@ enum skew_code row_find(struct skew_engine *engine, const struct target *target,
  */
 enum skew_code look_with_row(struct skew_engine *engine, const struct target *guard,
                              struct look *look, struct journal_injection *row,
-                             struct skew_error *error);
-
-/* Clears what an update may have left in the slack of a process that stays injected. */
-enum skew_code recover_stubs(struct skew_engine *engine, const struct look *before,
                              struct skew_error *error);
 
 /* A row for a process whose image says that it is injected while the journal does not. */

@@ -26,9 +26,6 @@
  * inside for as long as the handler likes: then the image stays mapped, the
  * row becomes DRAINING, and the same command finishes later.
  * If a signal arrives: only T runs anything of ours; see remote.c.
- * If a step fails after the first write: what is there now is one of the states
- * above, so everything is looked at anew and done once more. What failed may
- * have been one thread's end, or a call that another thread can make.
  */
 #include <errno.h>
 #include <string.h>
@@ -47,8 +44,6 @@
 /* Waits of 1, 2, 4, ... 256 ms between the tries. */
 #define HANDLER_TRIES   10
 #define HANDLER_WAIT_NS 1000000L
-/* How often a recover that failed half way is done over. */
-#define RECOVER_TRIES 3
 
 struct recovery {
     const struct vdso *vdso;
@@ -60,9 +55,7 @@ struct recovery {
     uint64_t image_address; /* 0 where nothing is mapped */
     uint64_t image_size;
     bool bare;     /* the image is a mapping that nobody has touched yet */
-    bool stay;     /* only stubs are cleared: entries and image stay */
-    bool begun;    /* results: something may have been written */
-    bool restored; /* the clock is true again */
+    bool restored; /* results: the clock is true again */
     bool unmapped;
     pid_t inside; /* a thread that kept the image from being unmapped, */
     bool callers; /* because it may be inside, or because no thread could make the call */
@@ -76,7 +69,6 @@ static enum skew_code entries_restore(struct recovery *recovery, struct tracer *
 {
     const struct vdso *vdso = recovery->vdso;
     const struct look *look = recovery->look;
-    recovery->begun = true;
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         size_t patch = vdso->functions[f].patch;
         uint64_t address = look->vdso_address + patch;
@@ -241,7 +233,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program began to use the mapping while it was looked at");
     }
-    if (code == SKEW_OK && !recovery->stay) {
+    if (code == SKEW_OK) {
         code = entries_restore(recovery, tracer, error);
     }
     if (code == SKEW_OK) {
@@ -367,7 +359,7 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
                                         struct skew_error *error)
 {
     struct skew_error ignored;
-    if (!target_alive(&look->target)) {
+    if (code == SKEW_NOT_FOUND || !target_alive(&look->target)) {
         report->state = SKEW_STATE_GONE;
         return row_end(engine, look, row, JOURNAL_GONE, "exited during recover", error);
     }
@@ -395,6 +387,13 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
     if (recovery->restored) {
         report->state = SKEW_STATE_DRAINING;
         row_end(engine, look, row, JOURNAL_DRAINING, error->message, &ignored);
+        if (code == SKEW_REFUSED) {
+            /* Too late for a refusal: the clock is true again, and only the image stays. */
+            char reason[sizeof error->message];
+            memcpy(reason, error->message, sizeof reason);
+            code = error_set(error, SKEW_DRAINING, look->target.pid, 0, "recover",
+                             "the clock is true again, but the image stays mapped: %.250s", reason);
+        }
     } else {
         report->state = SKEW_STATE_ACTIVE;
         if (look->situation == SITUATION_INJECTED) {
@@ -416,13 +415,10 @@ static enum skew_code row_end_clean(struct skew_engine *engine, const struct loo
                    was_in_place ? "exec replaced the program" : "nothing was left to undo", error);
 }
 
-/* *again: it failed half way. */
-static enum skew_code recover_once(struct skew_engine *engine, const struct look *look,
-                                   struct journal_injection *row, enum journal_phase end,
-                                   bool *again, struct skew_report *report,
-                                   struct skew_error *error)
+enum skew_code recover_look(struct skew_engine *engine, struct look *look,
+                            struct journal_injection *row, enum journal_phase end,
+                            struct skew_report *report, struct skew_error *error)
 {
-    *again = false;
     enum skew_code code = look_touchable(look, error);
     if (code == SKEW_OK && row->id == 0) {
         code = row_adopt(engine, look, row, error);
@@ -444,7 +440,6 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
     if (code != SKEW_OK) {
         return code;
     }
-    row->phase = JOURNAL_RECOVERING;
     scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
     scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     struct recovery recovery = {
@@ -453,7 +448,7 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
         .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_RECOVERING},
         .scan_buffer = scan_buffer,
         /* It let the mappings be made; keeping them for want of a look would help nobody. */
-        .permit = {.buffer = filter, .unread_passes = true},
+        .permit = {.buffer = filter, .unread_passes = true, .suspend = engine->suspend_seccomp},
         .image_address = look->image_found || bare != 0 ? address : 0,
         /* Never more than is ours: what is free now the program may map any moment. */
         .image_size = bare != 0                             ? bare
@@ -469,54 +464,5 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
                           &report->interrupted, error);
         save_abort(&recovery.save);
     }
-    *again = code != SKEW_OK && recovery.begun;
     return recovery_conclude(engine, look, row, &recovery, end, code, report, error);
-}
-
-enum skew_code recover_look(struct skew_engine *engine, struct look *look,
-                            struct journal_injection *row, enum journal_phase end,
-                            struct skew_report *report, struct skew_error *error)
-{
-    bool again;
-    enum skew_code code = recover_once(engine, look, row, end, &again, report, error);
-    for (int tries = 1; again && tries < RECOVER_TRIES; tries++) {
-        struct look present;
-        struct skew_error ignored;
-        if (look_open(&engine->vdso, look->target.pid, row->image_address, &present, &ignored) !=
-            SKEW_OK) {
-            break;
-        }
-        again = false;
-        if (present.target.start_time == look->target.start_time) {
-            code = recover_once(engine, &present, row, end, &again, report, error);
-        }
-        look_close(&present);
-    }
-    return code;
-}
-
-enum skew_code recover_stubs(struct skew_engine *engine, const struct look *before,
-                             struct skew_error *error)
-{
-    struct look look;
-    enum skew_code code = look_open(&engine->vdso, before->target.pid, 0, &look, error);
-    if (code != SKEW_OK) {
-        return code;
-    }
-    scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
-    struct recovery recovery = {
-        .vdso = &engine->vdso, .look = &look, .scan_buffer = scan_buffer, .stay = true};
-    int64_t pause_ns;
-    unsigned exposed;
-    if (look.target.start_time == before->target.start_time && look.difference.stubs) {
-        code = scan_buffer == NULL
-                   ? error_set(error, SKEW_FAILED, look.target.pid, 0, "recover", "out of memory")
-                   : tracer_run(&look.target, recovery_run, &recovery, &pause_ns, &exposed, error);
-        if (code == SKEW_OK && recovery.inside != 0) {
-            code = error_set(error, SKEW_FAILED, look.target.pid, 0, "recover",
-                             "thread %d may be in a stub", (int)recovery.inside);
-        }
-    }
-    look_close(&look);
-    return code;
 }

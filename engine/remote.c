@@ -18,10 +18,13 @@
  *                  kernel look at them.
  *   6 zero stub    as before.
  *
- * If a step of ptrace or a wait fails between 3 and the end of the call, nobody
- * knows where in the stub T is, or whether the kernel would make the call of R
- * once more (at a syscall-entry stop it would). Then nothing is put back or
- * zeroed: T is let go as if skewctl had died, and what is left is recover's.
+ * If T does not come out of the stub in time (its cgroup was frozen meanwhile), it
+ * is stopped where it is, R goes back, and the stub is zeroed. If it does not stop
+ * either, the stub stays: T runs through it when it is thawed, and recover finds
+ * what that leaves.
+ *
+ * Where T's seccomp filters are suspended, that is from 3 to 4. It ends with the
+ * tracer: if skewctl dies then, the filters judge the call, and may kill T.
  *
  * If a signal arrives while T runs in the stub or the readback, T reports it
  * before any handler frame is built. R goes back, the signal is delivered
@@ -110,6 +113,18 @@ static enum skew_code remote_arm(struct remote *remote, struct skew_error *error
     return SKEW_OK;
 }
 
+/* Where the user asked for it: T's filters, for the way through the stub alone. */
+static enum skew_code filters_suspend(struct remote *remote, bool suspended,
+                                      struct skew_error *error)
+{
+    int errnum = remote->tracee->suspend ? tracee_seccomp_suspend(remote->tracee, suspended) : 0;
+    return errnum == 0
+               ? SKEW_OK
+               : error_set_plain(error, SKEW_REFUSED, remote->tracer->target->pid,
+                                 remote->tracee->tid, errnum, "suspend seccomp",
+                                 "its seccomp filter cannot be suspended or put in force again");
+}
+
 /* Runs T until it stops at the system call of the stub; tracee->signal tells if it did not. */
 static enum skew_code remote_stub_reach(struct remote *remote, arch_registers *registers,
                                         struct skew_error *error)
@@ -127,6 +142,26 @@ static enum skew_code remote_stub_reach(struct remote *remote, arch_registers *r
     return remote_error(remote, 0, "the thread did not come to the end of the call", error);
 }
 
+/* Runs T once through the stub, to the end of the system call or to a signal. */
+static enum skew_code remote_pass(struct remote *remote, arch_registers *registers,
+                                  struct skew_error *error)
+{
+    enum skew_code code = filters_suspend(remote, true, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    code = tracee_registers_set(remote->tracee, registers, error);
+    if (code == SKEW_OK) {
+        code = remote_stub_reach(remote, registers, error);
+    }
+    if (code == SKEW_OK && remote->tracee->signal == 0) {
+        /* That was the entry; the exit follows. */
+        code = tracee_syscall_step(remote->tracer, remote->tracee, error);
+    }
+    /* Where it did not stop, remote_finish does this. */
+    return code == SKEW_OK ? filters_suspend(remote, false, error) : code;
+}
+
 static enum skew_code remote_run(struct remote *remote,
                                  void (*prepare)(arch_registers *, const void *),
                                  const void *context, long *result, struct skew_error *error)
@@ -137,24 +172,14 @@ static enum skew_code remote_run(struct remote *remote,
         if (code == SKEW_OK) {
             registers = remote->tracee->registers;
             prepare(&registers, context);
-            code = tracee_registers_set(remote->tracee, &registers, error);
-            remote->adrift = code == SKEW_OK;
-        }
-        if (code == SKEW_OK) {
-            code = remote_stub_reach(remote, &registers, error);
+            code = remote_pass(remote, &registers, error);
         }
         if (code == SKEW_OK && remote->tracee->signal == 0) {
-            /* That was the entry; the exit follows. */
-            code = tracee_syscall_step(remote->tracer, remote->tracee, error);
-        }
-        if (code != SKEW_OK) {
-            return code;
-        }
-        /* At the exit of the call, or in front of a signal: its own registers may go back. */
-        remote->adrift = false;
-        if (remote->tracee->signal == 0) {
             code = tracee_registers_get(remote->tracee, &registers, error);
             *result = arch_syscall_result(&registers);
+            return code;
+        }
+        if (code != SKEW_OK) {
             return code;
         }
         if (tracee_signal_is_refusal(remote->tracee, remote->stub + SYSCALL_SIZE)) {
@@ -208,9 +233,16 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
     if (!remote->taken) {
         return SKEW_OK;
     }
-    if (remote->adrift) {
-        remote->tracee->altered = false;
-        return remote_error(remote, 0, "a call was not seen to end", error);
+    if (remote->tracee->state == TRACEE_SEIZED) {
+        /* On its way through the stub: the bytes under it stay unless it stops. */
+        enum skew_code code = tracee_halt(remote->tracer, remote->tracee, error);
+        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+            return code;
+        }
+        if (code == SKEW_OK) {
+            struct skew_error ignored;
+            filters_suspend(remote, false, &ignored);
+        }
     }
     if (remote->tracee->state == TRACEE_SYSCALL || remote->tracee->state == TRACEE_STOPPED) {
         enum skew_code code =

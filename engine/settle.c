@@ -107,8 +107,8 @@ enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct sk
             break;
         }
     }
-    return error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, 0, 0, "stop",
-                           "a thread does not leave the bytes to be changed");
+    return error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, 0, 0, "stop",
+                           "a thread does not leave the bytes to be changed; try again");
 }
 
 enum skew_code settle_empty(struct scanner *scanner, struct tracee **caller,

@@ -112,6 +112,13 @@ struct skew_report {
 
 struct skew_engine_options {
     const char *journal_path; /* NULL: the default place, see journal.h */
+    /*
+     * Where a seccomp filter of a target forbids a call that is needed, have the
+     * kernel suspend the filter for it (PTRACE_O_SUSPEND_SECCOMP; takes
+     * CAP_SYS_ADMIN) rather than refuse. Not safe against the death of the program
+     * that uses the engine: if it dies while the call runs, the filter judges it.
+     */
+    bool suspend_seccomp;
 };
 
 struct skew_engine;

@@ -128,6 +128,16 @@ static char thread_state(const struct tracer *tracer, pid_t tid)
     return stat.state;
 }
 
+/*
+ * Waits for something that may take for ever: an uninterruptible wait, or, on its
+ * way through a stub, in which no thread ever sleeps, a frozen cgroup of version 2.
+ */
+static bool thread_blocked(const struct tracer *tracer, const struct tracee *tracee)
+{
+    char state = thread_state(tracer, tracee->tid);
+    return state == 'D' || (state == 'S' && tracee->in_stub);
+}
+
 static bool thread_exited(const struct tracer *tracer, pid_t tid)
 {
     char state = thread_state(tracer, tid);
@@ -259,10 +269,11 @@ static enum skew_code tracee_wait(struct tracer *tracer, struct tracee *tracee, 
         }
         int64_t now = monotonic_now();
         if (now - began > STOP_LIMIT || now > tracer->deadline_ns ||
-            (now - began > BLOCKED_LIMIT && thread_state(tracer, tracee->tid) == 'D')) {
-            return error_set_plain(error, SKEW_FAILED, tracer->target->pid, tracee->tid, 0, "stop",
-                                   thread_state(tracer, tracee->tid) == 'D'
-                                       ? "it is in an uninterruptible wait and does not stop"
+            (now - began > BLOCKED_LIMIT && thread_blocked(tracer, tracee))) {
+            return error_set_plain(error, SKEW_REFUSED, tracer->target->pid, tracee->tid, 0, "stop",
+                                   thread_blocked(tracer, tracee)
+                                       ? "it is frozen or in an uninterruptible wait and does not "
+                                         "stop; try again when that is over"
                                        : "it does not stop");
         }
         if (now - began < SPIN_TIME) {
@@ -380,12 +391,10 @@ enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *trac
         return SKEW_OK;
     }
     if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
-        int errnum = errno;
-        /* One that lives on would be waited for, as a thread that is already attached. */
-        if (errnum == ESRCH && thread_exited(tracer, tracee->tid)) {
+        if (errno == ESRCH) {
             return tracee_lost(tracer, tracee, error);
         }
-        return tracer_error(tracer, tracee->tid, errnum, "interrupt", "cannot stop the thread",
+        return tracer_error(tracer, tracee->tid, errno, "interrupt", "cannot stop the thread",
                             error);
     }
     tracee->interrupted = true;
@@ -449,12 +458,14 @@ enum skew_code tracee_syscall_step(struct tracer *tracer, struct tracee *tracee,
     for (;;) {
         enum skew_code code = tracee_resume(tracer, tracee, PTRACE_SYSCALL, 0, error);
         siginfo_t info;
+        tracee->in_stub = code == SKEW_OK;
         if (code == SKEW_OK) {
             code = tracee_wait(tracer, tracee, &info, error);
         }
         if (code != SKEW_OK) {
             return code;
         }
+        tracee->in_stub = false;
         switch (STOP_EVENT(&info)) {
         case 0:
             if (STOP_SIGNAL(&info) == SYSCALL_SIGNAL) {
@@ -471,6 +482,26 @@ enum skew_code tracee_syscall_step(struct tracer *tracer, struct tracee *tracee,
             break;
         }
     }
+}
+
+enum skew_code tracee_halt(struct tracer *tracer, struct tracee *tracee, struct skew_error *error)
+{
+    tracee->in_stub = false;
+    if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
+        return tracee_lost(tracer, tracee, error);
+    }
+    siginfo_t info;
+    enum skew_code code = tracee_wait(tracer, tracee, &info, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    if (STOP_EVENT(&info) == PTRACE_EVENT_EXEC) {
+        return tracee_lost(tracer, tracee, error);
+    }
+    bool signal = STOP_EVENT(&info) == 0 && STOP_SIGNAL(&info) != SYSCALL_SIGNAL;
+    tracee->state = TRACEE_STOPPED;
+    tracee->signal = signal ? STOP_SIGNAL(&info) : 0;
+    return SKEW_OK;
 }
 
 enum skew_code tracee_signal_deliver(struct tracer *tracer, struct tracee *tracee,
@@ -517,6 +548,12 @@ uint64_t tracee_rseq_address(const struct tracee *tracee)
         return 0;
     }
     return configuration.rseq_abi_pointer;
+}
+
+int tracee_seccomp_suspend(const struct tracee *tracee, bool suspended)
+{
+    intptr_t options = SEIZE_OPTIONS | (suspended ? PTRACE_O_SUSPEND_SECCOMP : 0);
+    return ptrace(PTRACE_SETOPTIONS, tracee->tid, NULL, (void *)options) < 0 ? errno : 0;
 }
 
 long tracee_seccomp_filter(const struct tracee *tracee, unsigned index, struct sock_filter *filter)

@@ -19,7 +19,9 @@ struct tracee {
     pid_t tid;
     enum tracee_state state;
     bool interrupted; /* an interrupt is on its way */
+    bool in_stub;     /* let run through a stub, and no stop of it was seen yet */
     bool filtered;    /* it has, or may have, a seccomp filter; known of callers only */
+    bool suspend;     /* its filters are to be suspended while it is in a stub */
     bool member;      /* seen in the target's list of threads */
     bool outside;     /* scan.h: found outside at this stop */
     bool exposed;     /* a wait with a time limit may have been cut short */
@@ -110,6 +112,11 @@ enum skew_code tracee_registers_get(const struct tracee *tracee, arch_registers 
 enum skew_code tracee_syscall_step(struct tracer *tracer, struct tracee *tracee,
                                    struct skew_error *error);
 /*
+ * Stops a thread that was let run through a stub and did not come to its end in
+ * time. tracee->registers stay those of before the stub.
+ */
+enum skew_code tracee_halt(struct tracer *tracer, struct tracee *tracee, struct skew_error *error);
+/*
  * For a thread with tracee->signal set: puts tracee->registers back, delivers
  * the signal and stops the thread again where its handler begins. Reads and
  * cures the new registers.
@@ -132,6 +139,11 @@ uint64_t tracee_rseq_address(const struct tracee *tracee);
  */
 struct sock_filter;
 long tracee_seccomp_filter(const struct tracee *tracee, unsigned index, struct sock_filter *filter);
+/*
+ * Suspends all filters of a stopped thread for as long as this tracer lives
+ * (PTRACE_O_SUSPEND_SECCOMP), or puts them in force again. Returns 0 or an errno.
+ */
+int tracee_seccomp_suspend(const struct tracee *tracee, bool suspended);
 
 /* Puts tracee->registers in place and lets the thread go for good. */
 void tracer_release(struct tracer *tracer, struct tracee *tracee);

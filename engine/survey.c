@@ -168,7 +168,7 @@ static enum skew_code rival_repair(struct skew_engine *engine, struct look *look
         error_advise(error, "it is not known what of it is safe to undo; restart the program");
         return SKEW_REFUSED;
     }
-    enum skew_code code = look_stoppable(look, error);
+    enum skew_code code = look_stoppable(look, false, error);
     return code == SKEW_OK ? rival_undo(&engine->vdso, look, &rival, &pause_ns, &interrupted, error)
                            : code;
 }

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,15 +264,14 @@ static enum skew_code target_look(struct target *target, struct skew_error *erro
                          "cannot read /proc/%d/status", (int)target->pid);
     }
     uint64_t value;
-    target->tracer = status_field_parse(status, "TracerPid", 10, &value) ? (pid_t)value : 0;
     target->seccomp = status_field_parse(status, "Seccomp", 10, &value) ? (unsigned)value : 0;
     target->threads = status_field_parse(status, "Threads", 10, &value) ? (unsigned)value : 1;
-    target->capabilities = status_field_parse(status, "CapEff", 16, &value) ? value : 0;
+    target->capabilities = status_field_parse(status, "CapPrm", 16, &value) ? value : 0;
     executable_look(target);
     return SKEW_OK;
 }
 
-static enum skew_code target_open_once(pid_t pid, struct target *target, struct skew_error *error)
+enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
 {
     *target = (struct target){.pid = pid, .directory = -1, .pidfd = -1};
     char path[64];
@@ -302,19 +300,6 @@ static enum skew_code target_open_once(pid_t pid, struct target *target, struct 
     }
     if (code != SKEW_OK) {
         target_close(target);
-    }
-    return code;
-}
-
-/*
- * That a process is no more ends its row in the journal, so it is said only
- * where a second look and kill(2) agree: a zombie is found gone twice.
- */
-enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
-{
-    enum skew_code code = target_open_once(pid, target, error);
-    if (code == SKEW_NOT_FOUND && (kill(pid, 0) == 0 || errno == EPERM)) {
-        code = target_open_once(pid, target, error);
     }
     return code;
 }

@@ -7,13 +7,12 @@
  *
  * Death of skewctl: after row UPDATING nothing has changed; after any write
  * the old or the new skew is in force and list reads from the image which; in
- * the readback see remote.c. The next command takes it from there. A stub that
- * a failure leaves behind is cleared as recover.c clears it, with nobody inside.
+ * the readback see remote.c. The next command takes it from there.
  * If the readback shows a wrong time the old parameters are put back the same way.
  */
 #include <errno.h>
-#include <sys/syscall.h>
 
+#include "engine/clock.h"
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/permit.h"
@@ -29,7 +28,6 @@ struct update {
     struct image_skew before;
     struct verification verification;
     struct permit permit;
-    bool stub_left; /* a stub may lie in the slack */
 };
 
 static enum skew_code update_error(const struct tracer *tracer, int errnum, const char *message,
@@ -99,15 +97,15 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
                             .image = update->look->image_address,
                             .save = save_registers,
                             .save_context = &update->save};
-    const struct permit_call call = {.number = SYS_munmap};
-    code = permit_check(&update->permit, tracer, tracee, remote.stub, &call, 1, error);
+    struct permit_call calls[VERIFICATION_CALLS_MAX];
+    size_t count =
+        verification_calls(update->verification.clock, update->verification.reads_by_call, calls);
+    code = permit_check(&update->permit, tracer, tracee, remote.stub, calls, count, error);
     if (code != SKEW_OK) {
         return code;
     }
     code = update_under_stop(update, &remote, error);
-    code = remote_conclude(&remote, code, error);
-    update->stub_left = remote.taken;
-    return code;
+    return remote_conclude(&remote, code, error);
 }
 
 /* stop window ends */
@@ -195,8 +193,11 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         .save = {.journal = engine->journal, .id = row->id, .phase = JOURNAL_UPDATING},
         .before = look->skew,
         .verification = {.clock = verification_clock(request->clocks),
+                         .reads_by_call = clock_reads_by_call(),
                          .skew = image_skew_from(request->clocks, request->offset_ns)},
-        .permit = {.buffer = filter, .unread_passes = request->force},
+        .permit = {.buffer = filter,
+                   .unread_passes = request->force,
+                   .suspend = engine->suspend_seccomp},
     };
     code = save_begin(&update.save, look->target.pid, error);
     if (code == SKEW_OK) {
@@ -205,12 +206,6 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         save_abort(&update.save);
     }
     struct skew_error settle_error = {0};
-    if (update.stub_left && recover_stubs(engine, look, &settle_error) != SKEW_OK) {
-        error_advise(error,
-                     "what the update left could not be cleared away (%s): run skewctl "
-                     "recover -p %d",
-                     settle_error.message, (int)look->target.pid);
-    }
     enum skew_code settled = row_settle(engine, look, row, code == SKEW_OK, &settle_error);
     if (code == SKEW_OK && settled != SKEW_OK) {
         *error = settle_error;

@@ -9,6 +9,7 @@
  * image. For death and signals in it see remote.c.
  */
 #include <errno.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "engine/error.h"
@@ -35,6 +36,23 @@ uint64_t verification_clock(uint64_t clocks)
 }
 
 /* stop window begins */
+
+size_t verification_calls(uint64_t clock, bool reads_by_call,
+                          struct permit_call calls[VERIFICATION_CALLS_MAX])
+{
+    size_t count = 0;
+    /* The stub ends with a call that does nothing: munmap(2) of no bytes. */
+    calls[count++] = (struct permit_call){.number = SYS_munmap};
+    if (reads_by_call || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM) {
+        calls[count++] = (struct permit_call){.number = SYS_clock_gettime, .arguments = {clock}};
+    }
+    if (reads_by_call) {
+        calls[count++] =
+            (struct permit_call){.number = SYS_clock_gettime, .arguments = {CLOCK_REALTIME}};
+        calls[count++] = (struct permit_call){.number = SYS_gettimeofday};
+    }
+    return count;
+}
 
 static int64_t floor_to(int64_t value, int64_t unit)
 {

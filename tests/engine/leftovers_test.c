@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* The part of an image that an inject maps first: docs/internals.md, "The image". */
@@ -156,45 +155,11 @@ static void own_memory_at_the_place_of_the_image(void **state)
     assert_true(taken > 1);
 }
 
-static void memory_limit(const struct child *victim, rlim_t bytes)
-{
-    struct rlimit limit = {bytes, RLIM_INFINITY};
-    assert_int_equal(prlimit(victim->pid, RLIMIT_AS, &limit, NULL), 0);
-}
-
-static void failed_inject_is_over(void **state)
-{
-    (void)state;
-    struct child *victim = victim_start("keeper", NULL);
-    struct snapshot before = snapshot_take(victim->pid);
-    struct rlimit own;
-    assert_int_equal(getrlimit(RLIMIT_AS, &own), 0);
-    if (own.rlim_max != RLIM_INFINITY)
-        harness_skip("the memory of the tests is limited");
-    memory_limit(victim, 4096);
-    for (int i = 1; i <= 3; i++) {
-        struct run run =
-            skewctl_run("inject", "-p", harness_format("%d", victim->pid), "--offset", "-5m", NULL);
-        run_expect_error(&run, 1);
-        snapshot_expect(&before, victim->pid);
-        run = skewctl_run("list", "--all", "-o", "json", NULL);
-        run_expect(&run, 0);
-        assert_string_equal(json_query(run.out, "[.injections[].state] | unique | join(\" \")"),
-                            "failed");
-        assert_string_equal(json_query(run.out, ".injections | length"), harness_format("%d", i));
-    }
-    memory_limit(victim, RLIM_INFINITY);
-    skewctl_inject(victim->pid, "-5m");
-    skewctl_recover(victim->pid);
-    snapshot_expect(&before, victim->pid);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         harness_test(own_memory_at_the_place_of_the_image),
         harness_test(killed_and_journal_lost),
-        harness_test(failed_inject_is_over),
     };
     return cmocka_run_group_tests_name("leftovers", tests, NULL, NULL);
 }

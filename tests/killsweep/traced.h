@@ -1,6 +1,6 @@
 /*
  * traced.h - runs skewctl and kills it with SIGKILL at a given system call, or
- * after a given time, or makes one of its system calls fail.
+ * after a given time; or lets something happen while it is held there.
  *
  * System calls are counted from 1 over all threads, beginning after the
  * program's own execve(2). A point is the entry of the k-th call (the kernel
@@ -30,6 +30,7 @@ static inline bool point_is_exit(long point)
 
 struct traced {
     bool killed;   /* by us */
+    bool meddled;  /* the point was reached, and what should happen there has */
     long calls;    /* system calls entered */
     long number;   /* where killed at a point: which system call that was */
     bool attached; /* ... and whether its caller is the thread that attaches to the target */
@@ -38,28 +39,9 @@ struct traced {
 };
 
 struct traced traced_run(const char *const argv[], long point);
-
-#define FAILURE_CALLS_MAX 8
-/* How system calls of some kinds fail. */
-struct failure {
-    size_t count;
-    long numbers[FAILURE_CALLS_MAX]; /* of the system calls */
-    int errnum; /* the kernel does not make the call; 0: it moves bytes only up to the end of a page
-                 */
-    bool for_good; /* and so do all such calls after the n-th */
-};
-
-struct failed {
-    bool struck;           /* the n-th call came */
-    char call[64];         /* which it was: its number and its first two arguments */
-    struct traced outcome; /* never killed */
-};
-
-/*
- * The n-th such call, from 1 over all threads, fails. The dynamic loader's are
- * not counted: it ends with its first munmap(2).
- */
-struct failed traced_run_failing(const char *const argv[], const struct failure *failure, long n);
+/* Held at the entry of its k-th ptrace(2), from 1, until `meddle` has returned; then it goes on. */
+struct traced meddled_run(const char *const argv[], long k, void (*meddle)(void *context),
+                          void *context);
 struct traced timed_run(const char *const argv[], int64_t delay_ns);
 
 #endif

@@ -147,7 +147,7 @@ static int64_t clock_read(clockid_t id)
 static void assert_range(uint64_t clocks, int64_t offset_ns, const char *clock)
 {
     struct skew_error error = {0};
-    enum skew_code code = clock_range_check(clocks, offset_ns, &error);
+    enum skew_code code = clock_range_check(clocks, offset_ns, (struct clock_shift){0}, &error);
 
     if (!clock) {
         assert_int_equal(code, SKEW_OK);

@@ -114,7 +114,6 @@ static void own_process(void **state)
     assert_int_equal(target.pid, getpid());
     assert_int_equal(target.live_tid, getpid());
     assert_true(target.threads >= 1);
-    assert_int_equal(target.tracer, 0);
     assert_false(target.kernel_thread);
     assert_true(target.executable_known && target.executable_64bit);
     for (const char *c = target.command; *c; c++)

@@ -5,19 +5,25 @@
  *     share   "ok PID PID PID PID": from now on such processes, made by clone(2)
  *             with CLONE_VM, read the clock without rest
  *     vfork   "ok PID" from the child of vfork(2), which holds its parent until
+ *     hold    the same with clone(2) and CLONE_VFORK alone: the child holds its
+ *             parent, but has memory of its own
  *     release "ok"
+ *     spawn   "ok": from now on a thread starts programs with posix_spawn(3),
+ *             one after the other
  */
 #include "dialogue.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,10 +67,30 @@ static void *read_as_thread(void *unused)
     return unused;
 }
 
-/* The child speaks and listens in its parent's place. */
-static void be_held(char *answer, size_t size)
+static void *spawn_forever(void *unused)
 {
-    pid_t child = vfork();
+    static char *const arguments[] = {"true", NULL};
+    for (;;) {
+        pid_t child;
+        int status;
+        if (posix_spawnp(&child, "true", NULL, NULL, arguments, NULL) != 0 ||
+            waitpid(child, &status, 0) != child || status != 0)
+            atomic_fetch_add(&errors, 1);
+    }
+    return unused;
+}
+
+static void spawn(char *answer, size_t size)
+{
+    pthread_t spawner;
+    snprintf(answer, size,
+             pthread_create(&spawner, NULL, spawn_forever, NULL) == 0 ? "ok" : "bad thread");
+}
+
+/* The child speaks and listens in its parent's place. */
+static void be_held(bool shared, char *answer, size_t size)
+{
+    pid_t child = shared ? vfork() : (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
     if (child == 0) {
         char text[40];
         int length = snprintf(text, sizeof text, "ok %d\n", getpid());
@@ -112,7 +138,11 @@ static void answer_line(const char *line, char *answer, size_t size)
     if (strcmp(line, "share") == 0)
         share(answer, size);
     else if (strcmp(line, "vfork") == 0)
-        be_held(answer, size);
+        be_held(true, answer, size);
+    else if (strcmp(line, "hold") == 0)
+        be_held(false, answer, size);
+    else if (strcmp(line, "spawn") == 0)
+        spawn(answer, size);
     else if (strcmp(line, "check") == 0)
         check(answer, size);
     else
