@@ -71,6 +71,7 @@ struct injection {
     uint8_t *scan_buffer;
     struct permit permit;
     size_t mapped; /* bytes of the image that are mapped, from its start */
+    bool unsure;   /* whether a mapping was made: the call's result was not read */
     bool busy;     /* all threads are stopped before the first remote call, and until the last */
     bool alone;    /* and there is only one: it is let go between the stages */
     enum stage stage;
@@ -124,16 +125,19 @@ static enum skew_code calls_permit(const struct injection *injection, const stru
                         count, error);
 }
 
-static enum skew_code mapping_make(struct remote *remote, uint64_t address, size_t size,
-                                   int protection, struct skew_error *error)
+static enum skew_code mapping_make(struct injection *injection, struct remote *remote,
+                                   uint64_t address, size_t size, int protection,
+                                   struct skew_error *error)
 {
     uint64_t arguments[6];
     mapping_arguments(address, size, protection, arguments);
     long result;
+    injection->unsure = true;
     enum skew_code code = remote_syscall(remote, SYS_mmap, arguments, &result, error);
     if (code != SKEW_OK) {
         return code;
     }
+    injection->unsure = false;
     if ((uint64_t)result == address) {
         return SKEW_OK;
     }
@@ -157,7 +161,7 @@ static enum skew_code part_place(struct injection *injection, struct remote *rem
                                  struct skew_error *error)
 {
     uint64_t address = injection->image->address + offset;
-    enum skew_code code = mapping_make(remote, address, size, protection, error);
+    enum skew_code code = mapping_make(injection, remote, address, size, protection, error);
     if (code != SKEW_OK) {
         return code;
     }
@@ -209,15 +213,16 @@ static enum skew_code entries_patch(const struct injection *injection, const str
 
 /*
  * Nothing leads into the image yet, so nobody can be inside: T takes away again
- * what it has mapped. Where a mapping failed, something else may lie there.
+ * what it has mapped. Where a mapping failed, something else may lie there, and
+ * where one may have been made, recover looks what it is.
  */
 static void image_remove(struct injection *injection, struct remote *remote)
 {
     struct skew_error ignored;
     const uint64_t arguments[6] = {injection->image->address, injection->mapped};
     long result = 0;
-    bool possible = remote->tracee->signal == 0 && remote->tracee->state != TRACEE_GONE;
-    if (injection->mapped == 0 ||
+    bool possible = remote->tracee->signal == 0 && !remote->adrift && !injection->unsure;
+    if ((injection->mapped == 0 && !injection->unsure) ||
         (possible && remote_syscall(remote, SYS_munmap, arguments, &result, &ignored) == SKEW_OK &&
          result == 0)) {
         injection->touched = false;
@@ -428,7 +433,7 @@ static enum skew_code injection_undo(struct skew_engine *engine, const struct in
     if (code == SKEW_OK) {
         code = recover_look(engine, &look, row, JOURNAL_FAILED_UNDONE, &undone, &undo_error);
         look_close(&look);
-    } else if (code == SKEW_NOT_FOUND) {
+    } else if (code == SKEW_NOT_FOUND && !target_alive(&injection->look->target)) {
         journal_advance(engine->journal, row->id, JOURNAL_GONE, error->message, &ignored);
         return error->code;
     }

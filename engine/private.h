@@ -180,6 +180,10 @@ enum skew_code look_with_row(struct skew_engine *engine, const struct target *gu
                              struct look *look, struct journal_injection *row,
                              struct skew_error *error);
 
+/* Clears what an update may have left in the slack of a process that stays injected. */
+enum skew_code recover_stubs(struct skew_engine *engine, const struct look *before,
+                             struct skew_error *error);
+
 /* A row for a process whose image says that it is injected while the journal does not. */
 enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
                          struct journal_injection *row, struct skew_error *error);

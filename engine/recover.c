@@ -26,6 +26,9 @@
  * inside for as long as the handler likes: then the image stays mapped, the
  * row becomes DRAINING, and the same command finishes later.
  * If a signal arrives: only T runs anything of ours; see remote.c.
+ * If a step fails after the first write: what is there now is one of the states
+ * above, so everything is looked at anew and done once more. What failed may
+ * have been one thread's end, or a call that another thread can make.
  */
 #include <errno.h>
 #include <string.h>
@@ -44,6 +47,8 @@
 /* Waits of 1, 2, 4, ... 256 ms between the tries. */
 #define HANDLER_TRIES   10
 #define HANDLER_WAIT_NS 1000000L
+/* How often a recover that failed half way is done over. */
+#define RECOVER_TRIES 3
 
 struct recovery {
     const struct vdso *vdso;
@@ -55,7 +60,9 @@ struct recovery {
     uint64_t image_address; /* 0 where nothing is mapped */
     uint64_t image_size;
     bool bare;     /* the image is a mapping that nobody has touched yet */
-    bool restored; /* results: the clock is true again */
+    bool stay;     /* only stubs are cleared: entries and image stay */
+    bool begun;    /* results: something may have been written */
+    bool restored; /* the clock is true again */
     bool unmapped;
     pid_t inside; /* a thread that kept the image from being unmapped, */
     bool callers; /* because it may be inside, or because no thread could make the call */
@@ -69,6 +76,7 @@ static enum skew_code entries_restore(struct recovery *recovery, struct tracer *
 {
     const struct vdso *vdso = recovery->vdso;
     const struct look *look = recovery->look;
+    recovery->begun = true;
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         size_t patch = vdso->functions[f].patch;
         uint64_t address = look->vdso_address + patch;
@@ -233,7 +241,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program began to use the mapping while it was looked at");
     }
-    if (code == SKEW_OK) {
+    if (code == SKEW_OK && !recovery->stay) {
         code = entries_restore(recovery, tracer, error);
     }
     if (code == SKEW_OK) {
@@ -359,7 +367,7 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
                                         struct skew_error *error)
 {
     struct skew_error ignored;
-    if (code == SKEW_NOT_FOUND || !target_alive(&look->target)) {
+    if (!target_alive(&look->target)) {
         report->state = SKEW_STATE_GONE;
         return row_end(engine, look, row, JOURNAL_GONE, "exited during recover", error);
     }
@@ -415,10 +423,13 @@ static enum skew_code row_end_clean(struct skew_engine *engine, const struct loo
                    was_in_place ? "exec replaced the program" : "nothing was left to undo", error);
 }
 
-enum skew_code recover_look(struct skew_engine *engine, struct look *look,
-                            struct journal_injection *row, enum journal_phase end,
-                            struct skew_report *report, struct skew_error *error)
+/* *again: it failed half way. */
+static enum skew_code recover_once(struct skew_engine *engine, const struct look *look,
+                                   struct journal_injection *row, enum journal_phase end,
+                                   bool *again, struct skew_report *report,
+                                   struct skew_error *error)
 {
+    *again = false;
     enum skew_code code = look_touchable(look, error);
     if (code == SKEW_OK && row->id == 0) {
         code = row_adopt(engine, look, row, error);
@@ -440,6 +451,7 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
     if (code != SKEW_OK) {
         return code;
     }
+    row->phase = JOURNAL_RECOVERING;
     scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
     scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     struct recovery recovery = {
@@ -464,5 +476,54 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
                           &report->interrupted, error);
         save_abort(&recovery.save);
     }
+    *again = code != SKEW_OK && recovery.begun;
     return recovery_conclude(engine, look, row, &recovery, end, code, report, error);
+}
+
+enum skew_code recover_look(struct skew_engine *engine, struct look *look,
+                            struct journal_injection *row, enum journal_phase end,
+                            struct skew_report *report, struct skew_error *error)
+{
+    bool again;
+    enum skew_code code = recover_once(engine, look, row, end, &again, report, error);
+    for (int tries = 1; again && tries < RECOVER_TRIES; tries++) {
+        struct look present;
+        struct skew_error ignored;
+        if (look_open(&engine->vdso, look->target.pid, row->image_address, &present, &ignored) !=
+            SKEW_OK) {
+            break;
+        }
+        again = false;
+        if (present.target.start_time == look->target.start_time) {
+            code = recover_once(engine, &present, row, end, &again, report, error);
+        }
+        look_close(&present);
+    }
+    return code;
+}
+
+enum skew_code recover_stubs(struct skew_engine *engine, const struct look *before,
+                             struct skew_error *error)
+{
+    struct look look;
+    enum skew_code code = look_open(&engine->vdso, before->target.pid, 0, &look, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    scoped_memory uint8_t *scan_buffer = malloc(SCAN_BUFFER_SIZE);
+    struct recovery recovery = {
+        .vdso = &engine->vdso, .look = &look, .scan_buffer = scan_buffer, .stay = true};
+    int64_t pause_ns;
+    unsigned exposed;
+    if (look.target.start_time == before->target.start_time && look.difference.stubs) {
+        code = scan_buffer == NULL
+                   ? error_set(error, SKEW_FAILED, look.target.pid, 0, "recover", "out of memory")
+                   : tracer_run(&look.target, recovery_run, &recovery, &pause_ns, &exposed, error);
+        if (code == SKEW_OK && recovery.inside != 0) {
+            code = error_set(error, SKEW_FAILED, look.target.pid, 0, "recover",
+                             "thread %d may be in a stub", (int)recovery.inside);
+        }
+    }
+    look_close(&look);
+    return code;
 }

@@ -18,10 +18,12 @@
  *                  kernel look at them.
  *   6 zero stub    as before.
  *
- * If T does not come out of the stub in time (its cgroup was frozen meanwhile), it
- * is stopped where it is, R goes back, and the stub is zeroed. If it does not stop
- * either, the stub stays: T runs through it when it is thawed, and recover finds
- * what that leaves.
+ * If a step of ptrace or a wait fails between 3 and the end of the call, nobody
+ * knows where in the stub T is, or whether the kernel would make the call of R
+ * once more (at a syscall-entry stop it would). Then nothing is put back or
+ * zeroed: T is let go as if skewctl had died, and what is left is recover's.
+ * Only where T runs on its way through the stub and does not come out in time (its
+ * cgroup was frozen meanwhile) it is stopped once more, and R goes back.
  *
  * Where T's seccomp filters are suspended, that is from 3 to 4. It ends with the
  * tracer: if skewctl dies then, the filters judge the call, and may kill T.
@@ -151,6 +153,7 @@ static enum skew_code remote_pass(struct remote *remote, arch_registers *registe
         return code;
     }
     code = tracee_registers_set(remote->tracee, registers, error);
+    remote->adrift = code == SKEW_OK;
     if (code == SKEW_OK) {
         code = remote_stub_reach(remote, registers, error);
     }
@@ -174,12 +177,14 @@ static enum skew_code remote_run(struct remote *remote,
             prepare(&registers, context);
             code = remote_pass(remote, &registers, error);
         }
-        if (code == SKEW_OK && remote->tracee->signal == 0) {
-            code = tracee_registers_get(remote->tracee, &registers, error);
-            *result = arch_syscall_result(&registers);
+        if (code != SKEW_OK) {
             return code;
         }
-        if (code != SKEW_OK) {
+        /* At the exit of the call, or in front of a signal: its own registers may go back. */
+        remote->adrift = false;
+        if (remote->tracee->signal == 0) {
+            code = tracee_registers_get(remote->tracee, &registers, error);
+            *result = arch_syscall_result(&registers);
             return code;
         }
         if (tracee_signal_is_refusal(remote->tracee, remote->stub + SYSCALL_SIZE)) {
@@ -233,16 +238,14 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
     if (!remote->taken) {
         return SKEW_OK;
     }
-    if (remote->tracee->state == TRACEE_SEIZED) {
-        /* On its way through the stub: the bytes under it stay unless it stops. */
-        enum skew_code code = tracee_halt(remote->tracer, remote->tracee, error);
-        if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
-            return code;
-        }
-        if (code == SKEW_OK) {
-            struct skew_error ignored;
-            filters_suspend(remote, false, &ignored);
-        }
+    if (remote->adrift && remote->tracee->state == TRACEE_SEIZED &&
+        tracee_halt(remote->tracer, remote->tracee, error) == SKEW_OK) {
+        remote->adrift = false;
+        filters_suspend(remote, false, error);
+    }
+    if (remote->adrift) {
+        remote->tracee->altered = false;
+        return remote_error(remote, 0, "a call was not seen to end", error);
     }
     if (remote->tracee->state == TRACEE_SYSCALL || remote->tracee->state == TRACEE_STOPPED) {
         enum skew_code code =

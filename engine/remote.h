@@ -18,8 +18,9 @@ struct remote {
     uint64_t image;        /* what the calls are about: noted behind the stub */
     remote_save *save;
     void *save_context;
-    bool armed; /* the stub is in place, for the thread's present registers */
-    bool taken; /* the stub's bytes are no longer zero */
+    bool armed;  /* the stub is in place, for the thread's present registers */
+    bool taken;  /* the stub's bytes are no longer zero */
+    bool adrift; /* a call was begun and not seen to end: T may be anywhere in the stub */
 };
 
 /*
@@ -34,7 +35,9 @@ enum skew_code remote_readback(struct remote *remote, uint64_t image, struct ske
 
 /*
  * Puts the thread's own registers back and zeroes the stub. The thread stays
- * stopped; let it go next. Harmless where nothing was called.
+ * stopped; let it go next. Harmless where nothing was called. After a call that
+ * was not seen to end it fails and leaves thread and stub alone: let go, the
+ * thread comes out of the stub by itself, and recover.c clears that away.
  */
 enum skew_code remote_finish(struct remote *remote, struct skew_error *error);
 

@@ -391,10 +391,12 @@ enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *trac
         return SKEW_OK;
     }
     if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
-        if (errno == ESRCH) {
+        int errnum = errno;
+        /* One that lives on would be waited for, as a thread that is already attached. */
+        if (errnum == ESRCH && thread_exited(tracer, tracee->tid)) {
             return tracee_lost(tracer, tracee, error);
         }
-        return tracer_error(tracer, tracee->tid, errno, "interrupt", "cannot stop the thread",
+        return tracer_error(tracer, tracee->tid, errnum, "interrupt", "cannot stop the thread",
                             error);
     }
     tracee->interrupted = true;
@@ -495,12 +497,13 @@ enum skew_code tracee_halt(struct tracer *tracer, struct tracee *tracee, struct 
     if (code != SKEW_OK) {
         return code;
     }
-    if (STOP_EVENT(&info) == PTRACE_EVENT_EXEC) {
-        return tracee_lost(tracer, tracee, error);
+    /* At the entry of a call, registers that are put back would make another. */
+    bool at_call = STOP_EVENT(&info) == 0 && STOP_SIGNAL(&info) == SYSCALL_SIGNAL;
+    if (at_call || STOP_EVENT(&info) == PTRACE_EVENT_EXEC) {
+        return tracer_error(tracer, tracee->tid, EAGAIN, "stop", "it goes on again", error);
     }
-    bool signal = STOP_EVENT(&info) == 0 && STOP_SIGNAL(&info) != SYSCALL_SIGNAL;
     tracee->state = TRACEE_STOPPED;
-    tracee->signal = signal ? STOP_SIGNAL(&info) : 0;
+    tracee->signal = STOP_EVENT(&info) == 0 ? STOP_SIGNAL(&info) : 0;
     return SKEW_OK;
 }
 

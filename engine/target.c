@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,7 +272,7 @@ static enum skew_code target_look(struct target *target, struct skew_error *erro
     return SKEW_OK;
 }
 
-enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
+static enum skew_code target_open_once(pid_t pid, struct target *target, struct skew_error *error)
 {
     *target = (struct target){.pid = pid, .directory = -1, .pidfd = -1};
     char path[64];
@@ -300,6 +301,19 @@ enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *
     }
     if (code != SKEW_OK) {
         target_close(target);
+    }
+    return code;
+}
+
+/*
+ * That a process is no more ends its row in the journal, so it is said only
+ * where a second look and kill(2) agree: a zombie is found gone twice.
+ */
+enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
+{
+    enum skew_code code = target_open_once(pid, target, error);
+    if (code == SKEW_NOT_FOUND && (kill(pid, 0) == 0 || errno == EPERM)) {
+        code = target_open_once(pid, target, error);
     }
     return code;
 }

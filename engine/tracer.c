@@ -309,6 +309,10 @@ enum skew_code tracer_run(const struct target *target, tracer_function *function
                          "cannot start the tracer thread");
     }
     pthread_join(handle, NULL);
+    /* A thread that was lost is no reason to say that there is no such process. */
+    if (thread.code == SKEW_NOT_FOUND && target_alive(target)) {
+        thread.code = error->code = SKEW_FAILED;
+    }
     if (thread.code != SKEW_OK) {
         error_name_thread(error);
     }

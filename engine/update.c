@@ -7,7 +7,8 @@
  *
  * Death of skewctl: after row UPDATING nothing has changed; after any write
  * the old or the new skew is in force and list reads from the image which; in
- * the readback see remote.c. The next command takes it from there.
+ * the readback see remote.c. The next command takes it from there. A stub that
+ * a failure leaves behind is cleared as recover.c clears it, with nobody inside.
  * If the readback shows a wrong time the old parameters are put back the same way.
  */
 #include <errno.h>
@@ -28,6 +29,7 @@ struct update {
     struct image_skew before;
     struct verification verification;
     struct permit permit;
+    bool stub_left; /* a stub may lie in the slack */
 };
 
 static enum skew_code update_error(const struct tracer *tracer, int errnum, const char *message,
@@ -105,7 +107,9 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
         return code;
     }
     code = update_under_stop(update, &remote, error);
-    return remote_conclude(&remote, code, error);
+    code = remote_conclude(&remote, code, error);
+    update->stub_left = remote.taken;
+    return code;
 }
 
 /* stop window ends */
@@ -206,6 +210,12 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         save_abort(&update.save);
     }
     struct skew_error settle_error = {0};
+    if (update.stub_left && recover_stubs(engine, look, &settle_error) != SKEW_OK) {
+        error_advise(error,
+                     "what the update left could not be cleared away (%s): run skewctl "
+                     "recover -p %d",
+                     settle_error.message, (int)look->target.pid);
+    }
     enum skew_code settled = row_settle(engine, look, row, code == SKEW_OK, &settle_error);
     if (code == SKEW_OK && settled != SKEW_OK) {
         *error = settle_error;

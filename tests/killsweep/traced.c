@@ -10,6 +10,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 struct thread {
     pid_t tid;
     long call, number;
+    bool failing; /* at its exit it gets the error */
 };
 
 struct trace {
@@ -32,6 +34,10 @@ struct trace {
     size_t count;
     struct thread threads[THREADS_MAX];
     struct traced result;
+    const struct failure *failure; /* or NULL */
+    long n, matched;
+    bool loaded; /* the dynamic loader is done */
+    struct failed *failed;
 };
 
 /* What the child needs between fork and exec. */
@@ -120,9 +126,74 @@ static struct thread *thread_add(struct trace *trace, pid_t tid)
     return &trace->threads[trace->count++];
 }
 
+static bool failure_has(const struct failure *failure, long number)
+{
+    for (size_t i = 0; i < failure->count; i++)
+        if (failure->numbers[i] == number)
+            return true;
+    return false;
+}
+
+static void register_set(pid_t tid, size_t offset, uint64_t value)
+{
+    if (ptrace(PTRACE_POKEUSER, tid, offset, value) < 0)
+        fail_msg("PTRACE_POKEUSER: %s", strerror(errno));
+}
+
+/* How much of a transfer at an offset, as of pread(2), can be short of it: to the end of a page. */
+static uint64_t part_of(const struct __ptrace_syscall_info *info)
+{
+    uint64_t page = 0x1000 - (info->entry.args[3] & 0xfff);
+    return page < info->entry.args[2] ? page : 0;
+}
+
+/* At the entry of a call: makes it fail if it is due. */
+static void entry_fail(struct trace *trace, struct thread *thread,
+                       const struct __ptrace_syscall_info *info)
+{
+    const struct failure *failure = trace->failure;
+    long number = (long)info->entry.nr;
+    bool matches = trace->loaded && failure_has(failure, number) &&
+                   (failure->errnum != 0 || part_of(info) != 0);
+    trace->loaded = trace->loaded || number == SYS_munmap;
+    if (!matches)
+        return;
+    trace->matched++;
+    if (trace->matched != trace->n && !(failure->for_good && trace->matched > trace->n))
+        return;
+    if (!trace->failed->struck)
+        snprintf(trace->failed->call, sizeof trace->failed->call, "%ld(0x%llx, 0x%llx)", number,
+                 (unsigned long long)info->entry.args[0], (unsigned long long)info->entry.args[1]);
+    trace->failed->struck = true;
+    if (failure->errnum == 0) {
+        register_set(thread->tid, offsetof(struct user, regs.rdx), part_of(info));
+    } else {
+        register_set(thread->tid, offsetof(struct user, regs.orig_rax), (uint64_t)-1);
+        thread->failing = true;
+    }
+}
+
+static void syscall_fail(struct trace *trace, struct thread *thread)
+{
+    struct __ptrace_syscall_info info;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof info, &info) <= 0)
+        return;
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+        entry_fail(trace, thread, &info);
+    } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && thread->failing) {
+        register_set(thread->tid, offsetof(struct user, regs.rax),
+                     (uint64_t)-trace->failure->errnum);
+        thread->failing = false;
+    }
+}
+
 /* Whether this stop is the point. */
 static bool at_point(struct trace *trace, struct thread *thread)
 {
+    if (trace->failure) {
+        syscall_fail(trace, thread);
+        return false;
+    }
     struct __ptrace_syscall_info info;
     if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof info, &info) <= 0)
         return false;
@@ -179,46 +250,58 @@ static void conclude(struct traced *result, struct child *child)
     result->err = err ? err : "";
 }
 
-static struct traced trace_run(const char *const argv[], struct trace trace)
+/* Runs the program to its end, however that comes. */
+static void trace_run(struct trace *trace, const char *const argv[])
 {
     int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
     alarm_every(1);
     struct child *child = start(argv, true);
-    trace.leader = child->pid;
+    trace->leader = child->pid;
     int status;
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         continue;
     if (!WIFSTOPPED(status))
         fail_msg("%s could not be started", argv[0]);
-    thread_add(&trace, child->pid);
+    thread_add(trace, child->pid);
     ptrace(PTRACE_SETOPTIONS, child->pid, 0,
            PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
                PTRACE_O_TRACEVFORK);
     ptrace(PTRACE_SYSCALL, child->pid, 0, 0);
-    for (pid_t tid; (tid = wait_next(&trace, end, &status)) != 0;) {
+    for (pid_t tid; (tid = wait_next(trace, end, &status)) != 0;) {
         if (WIFSTOPPED(status)) {
-            handle_stop(&trace, tid, status);
+            handle_stop(trace, tid, status);
         } else if (tid == child->pid) {
             child->ended = true;
             child->status = status;
         }
     }
     alarm_every(0);
-    conclude(&trace.result, child);
-    return trace.result;
+    conclude(&trace->result, child);
 }
 
 struct traced traced_run(const char *const argv[], long point)
 {
-    return trace_run(argv, (struct trace){.point = point});
+    struct trace trace = {.point = point};
+    trace_run(&trace, argv);
+    return trace.result;
+}
+
+struct failed traced_run_failing(const char *const argv[], const struct failure *failure, long n)
+{
+    struct failed failed = {0};
+    struct trace trace = {.point = POINT_NEVER, .failure = failure, .n = n, .failed = &failed};
+    trace_run(&trace, argv);
+    failed.outcome = trace.result;
+    return failed;
 }
 
 struct traced meddled_run(const char *const argv[], long k, void (*meddle)(void *context),
                           void *context)
 {
-    return trace_run(
-        argv, (struct trace){
-                  .point = POINT_NEVER, .until_meddled = k, .meddle = meddle, .context = context});
+    struct trace trace = {
+        .point = POINT_NEVER, .until_meddled = k, .meddle = meddle, .context = context};
+    trace_run(&trace, argv);
+    return trace.result;
 }
 
 struct traced timed_run(const char *const argv[], int64_t delay_ns)

@@ -1,6 +1,7 @@
 /*
  * traced.h - runs skewctl and kills it with SIGKILL at a given system call, or
- * after a given time; or lets something happen while it is held there.
+ * after a given time, or makes one of its system calls fail, or lets something
+ * happen while it is held at one.
  *
  * System calls are counted from 1 over all threads, beginning after the
  * program's own execve(2). A point is the entry of the k-th call (the kernel
@@ -39,6 +40,29 @@ struct traced {
 };
 
 struct traced traced_run(const char *const argv[], long point);
+
+#define FAILURE_CALLS_MAX 8
+/* How system calls of some kinds fail. */
+struct failure {
+    size_t count;
+    long numbers[FAILURE_CALLS_MAX]; /* of the system calls */
+    int errnum; /* the kernel does not make the call; 0: it moves bytes only up to the end of a page
+                 */
+    bool for_good; /* and so do all such calls after the n-th */
+};
+
+struct failed {
+    bool struck;           /* the n-th call came */
+    char call[64];         /* which it was: its number and its first two arguments */
+    struct traced outcome; /* never killed */
+};
+
+/*
+ * The n-th such call, from 1 over all threads, fails. The dynamic loader's are
+ * not counted: it ends with its first munmap(2).
+ */
+struct failed traced_run_failing(const char *const argv[], const struct failure *failure, long n);
+
 /* Held at the entry of its k-th ptrace(2), from 1, until `meddle` has returned; then it goes on. */
 struct traced meddled_run(const char *const argv[], long k, void (*meddle)(void *context),
                           void *context);
