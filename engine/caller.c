@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/pending.h"
 #include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/scan.h"
@@ -130,6 +131,12 @@ static bool caller_fit(struct scanner *scanner, struct tracee *caller)
 enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller, struct skew_error *error)
 {
     enum skew_code code = tracer_stop(scanner->tracer, caller, error);
+    if (code == SKEW_OK && pending_held(scanner->tracer, caller)) {
+        return error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, caller->tid, 0,
+                               "stop",
+                               "it is stopped, and signals wait that making a call would give it "
+                               "too early; try again when it has continued");
+    }
     for (int round = 0; code == SKEW_OK && !caller_fit(scanner, caller); round++) {
         if (round == FIT_ROUNDS) {
             return error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, caller->tid,

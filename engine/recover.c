@@ -38,6 +38,7 @@
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/pagemap.h"
+#include "engine/pending.h"
 #include "engine/permit.h"
 #include "engine/private.h"
 #include "engine/remote.h"
@@ -64,8 +65,8 @@ struct recovery {
     bool begun;    /* results: something may have been written */
     bool restored; /* the clock is true again */
     bool unmapped;
-    pid_t inside; /* a thread that kept the image from being unmapped, */
-    bool callers; /* because it may be inside, or because no thread could make the call */
+    pid_t inside;         /* a thread that kept the image from being unmapped, */
+    const char *obstacle; /* and why, as the user is told */
 };
 
 /* stop window begins */
@@ -111,6 +112,18 @@ static bool caller_able(const struct tracee *tracee)
            !arch_is_kernels(&tracee->registers) && !tracee_dispatches_syscalls(tracee);
 }
 
+/* A thread that may not be let run, and so may not unmap; 0 if there is none. */
+static pid_t pending_find(const struct tracer *tracer)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        const struct tracee *tracee = &tracer->tracees[i];
+        if (tracee->state == TRACEE_STOPPED && pending_held(tracer, tracee)) {
+            return tracee->tid;
+        }
+    }
+    return 0;
+}
+
 /* The thread that unmaps: the one chosen for it, else any that can. */
 static struct tracee *caller_find(const struct recovery *recovery, struct tracer *tracer)
 {
@@ -137,11 +150,18 @@ static enum skew_code leave_await(struct recovery *recovery, struct scanner *sca
     struct tracer *tracer = scanner->tracer;
     for (int tries = 1;; tries++) {
         enum skew_code code = settle_outside(scanner, &recovery->inside, error);
-        recovery->callers = true;
+        recovery->obstacle = "may be in a signal handler that interrupted a clock read";
         if (code == SKEW_OK && recovery->inside == 0 && caller_find(recovery, tracer) == NULL) {
             /* Every thread is in 32-bit code: it cannot unmap, but will come back. */
             recovery->inside = tracer->tracees[0].tid;
-            recovery->callers = false;
+            recovery->obstacle = "and all others run 32-bit code and cannot unmap it";
+        }
+        pid_t held = pending_find(tracer);
+        if (code == SKEW_OK && held != 0) {
+            recovery->inside = held;
+            recovery->obstacle = "is stopped, with signals waiting that unmapping would give it "
+                                 "too early";
+            return code;
         }
         if (code != SKEW_OK || recovery->inside == 0 || tries == HANDLER_TRIES) {
             return code;
@@ -379,9 +399,7 @@ static enum skew_code recovery_conclude(struct skew_engine *engine, const struct
         }
         error_set(error, SKEW_DRAINING, look->target.pid, 0, "recover",
                   "the clock is true again, but thread %d %s, so the image stays mapped",
-                  (int)recovery->inside,
-                  recovery->callers ? "may be in a signal handler that interrupted a clock read"
-                                    : "and all others run 32-bit code and cannot unmap it");
+                  (int)recovery->inside, recovery->obstacle);
         error_advise(error, "run skewctl recover -p %d again when that is over",
                      (int)look->target.pid);
         return SKEW_DRAINING;

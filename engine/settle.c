@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/pending.h"
 
 #define ROUNDS     1000
 #define BATCH_MAX  16
@@ -69,7 +70,8 @@ static enum skew_code insiders_run(struct scanner *scanner, size_t *inside, pid_
             continue;
         }
         enum scan_result result = tracee->outside ? SCAN_OUTSIDE : scan_tracee(scanner, tracee);
-        if (result == SCAN_INTERRUPTED || result == SCAN_UNKNOWN) {
+        if (result == SCAN_INTERRUPTED || result == SCAN_UNKNOWN ||
+            (result == SCAN_INSIDE && pending_held(tracer, tracee))) {
             *waiting = tracee->tid;
         } else if (result == SCAN_INSIDE && tracee->state == TRACEE_STOPPED) {
             (*inside)++;

@@ -13,9 +13,10 @@
 void settle_prepare(struct scanner *scanner);
 
 /*
- * On SKEW_OK all threads are stopped and none has its program counter inside
- * the scanner's ranges. *waiting is 0 if none will return into them either;
- * otherwise it is a thread in a signal handler that will, or may.
+ * On SKEW_OK all threads are stopped and none that may be let run has its program counter
+ * inside the scanner's ranges. *waiting is 0 if none will return into them either;
+ * otherwise it is a thread in a signal handler that will, or may, or one inside
+ * that may not be let run (pending.h).
  */
 enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error);
 

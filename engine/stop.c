@@ -359,6 +359,8 @@ static enum skew_code event_stop_await(struct tracer *tracer, struct tracee *tra
         int signal = 0;
         switch (STOP_EVENT(&info)) {
         case PTRACE_EVENT_STOP:
+            /* The stop signal where the process is in a group stop (ptrace(2)). */
+            tracee->job_stopped = STOP_SIGNAL(&info) != SIGTRAP;
             return tracee_stopped(tracer, tracee, error);
         case PTRACE_EVENT_EXEC:
             return tracee_lost(tracer, tracee, error);

@@ -25,6 +25,7 @@ struct tracee {
     bool member;      /* seen in the target's list of threads */
     bool outside;     /* scan.h: found outside at this stop */
     bool exposed;     /* a wait with a time limit may have been cut short */
+    bool job_stopped; /* the whole process was stopped, as by SIGSTOP, at this stop */
     bool altered;     /* the thread's registers are not, or not yet, `registers` */
     int signal;       /* taken at a signal-delivery stop and still to be delivered */
     int64_t held_since_ns;

@@ -81,26 +81,6 @@ static void dry_run_changes_nothing(void **state)
     assert_string_equal(json_query(run.out, ".injections | length"), "0");
 }
 
-static void signals_are_not_lost(void **state)
-{
-    (void)state;
-    struct child *victim = victim_start("signals", NULL);
-    /* Not a whole snapshot: in its handlers the victim's signal masks are others. */
-    const char *maps = observe_maps(victim->pid);
-    struct vdso vdso = observe_vdso(victim->pid);
-    for (int i = 0; i < 5; i++) {
-        skewctl_inject(victim->pid, "-5m");
-        victim_check_progress(victim, 20);
-        skewctl_inject(victim->pid, "+1h30m");
-        victim_check(victim);
-        skewctl_recover(victim->pid);
-        victim_check(victim);
-    }
-    assert_string_equal(observe_maps(victim->pid), maps);
-    assert_memory_equal(observe_vdso(victim->pid).bytes, vdso.bytes, vdso.size);
-    observe_untraced(victim->pid);
-}
-
 /* A thread that is let go while its process is stopped needs a moment to stop again. */
 static void expect_settles(const struct snapshot *before, pid_t pid)
 {
@@ -182,7 +162,6 @@ int main(void)
         harness_test(sixteen_threads),
         harness_test(vdso_is_the_kernels_own),
         harness_test(dry_run_changes_nothing),
-        harness_test(signals_are_not_lost),
         harness_test(stopped_stays_stopped),
         harness_test(several_in_one_call),
         harness_test(many_cycles_leave_nothing),

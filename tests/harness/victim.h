@@ -13,6 +13,7 @@
  *                    of waiting system call, or only in some, or in only one
  *     timeouts       waits that end by themselves, when they should
  *     signals        real-time signals and timers, counted
+ *     shell [THREADS]  the parent of a job that may be stopped
  *     parked [bystander]  a thread held in a handler that interrupted a clock
  *                    read; another that gets signals and measures its pauses
  *     pointers       NULL and bad pointers, unknown and dynamic clocks
