@@ -109,6 +109,98 @@ static void unmapping_fails(void **state)
     expect_refused(filter_start("errno-munmap"), "seccomp");
 }
 
+static void strict_mode(void **state)
+{
+    (void)state;
+    expect_refused(filter_start("strict"), "strict");
+}
+
+/* Any other thread makes the calls, even if it would rather be left alone. */
+static void one_thread_in_strict_mode(void **state)
+{
+    (void)state;
+    expect_whole_cycle(filter_start("strict-one"));
+}
+
+static void one_thread_has_a_filter_that_kills(void **state)
+{
+    (void)state;
+    expect_whole_cycle(filter_start("kill-mmap-one"));
+}
+
+/* An alarm clock is read by a system call, with which the read-back would kill the target. */
+static void reading_the_clock_kills(void **state)
+{
+    (void)state;
+    struct child *victim = filter_start("kill-clock_gettime");
+    struct snapshot before = snapshot_take(victim->pid);
+    const char *pid = harness_format("%d", victim->pid);
+    struct run run =
+        skewctl_run("inject", "-p", pid, "--offset", "-5m", "--clock", "realtime_alarm", NULL);
+    expect_unharmed(victim, &before);
+    run_expect_error(&run, 3);
+    if (strstr(run.err, "cannot be read"))
+        harness_skip("there are no alarm clocks here");
+    assert_non_null(strstr(run.err, "seccomp"));
+    run = skewctl_run("inject", "-p", pid, "--offset", "-5m", NULL);
+    if (run.code == 3)
+        harness_skip("the vDSO reads no clock by itself here");
+    run_expect(&run, 0);
+    run = skewctl_run("inject", "-p", pid, "--offset", "-5m", "--clock", "boottime_alarm", NULL);
+    run_expect_error(&run, 3);
+    victim_check_progress(victim, 1000);
+    skewctl_recover(victim->pid);
+    expect_unharmed(victim, &before);
+}
+
+static void suspended_where_that_is_asked_for(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        harness_skip("only root can suspend a filter");
+    static const char *const kinds[] = {"kill-mmap", "trap-munmap"};
+    for (size_t i = 0; i < 2; i++) {
+        struct child *victim = filter_start(kinds[i]);
+        const char *pid = harness_format("%d", victim->pid);
+        expect_refused(victim, "--suspend-seccomp");
+        struct snapshot before = snapshot_take(victim->pid);
+        for (int updated = 0; updated < 2; updated++) {
+            struct run run =
+                skewctl_run("inject", "-p", pid, "--offset", "-5m", "--suspend-seccomp", NULL);
+            run_expect(&run, 0);
+            victim_check_progress(victim, 1000);
+        }
+        struct run run = skewctl_run("recover", "-p", pid, "--suspend-seccomp", NULL);
+        run_expect(&run, 0);
+        expect_unharmed(victim, &before);
+        /* The filter is in force as before. */
+        expect_refused(victim, "seccomp");
+    }
+}
+
+/* The clock is put right all the same; only the image has to stay for want of the call. */
+static void unmapping_forbidden_since(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        harness_skip("only root can suspend a filter");
+    struct child *victim = filter_start("allow");
+    const char *pid = harness_format("%d", victim->pid);
+    struct snapshot before = snapshot_take(victim->pid);
+    skewctl_inject(victim->pid, "-5m");
+    assert_string_equal(child_ask(victim, "forbid"), "ok");
+    struct run run = skewctl_run("recover", "-p", pid, NULL);
+    run_expect(&run, 7);
+    if (!strstr(run.err, "seccomp") || !strstr(run.err, "clock is true again"))
+        fail_msg("it does not say what stands in the way, and what was done: %s", run.err);
+    victim_check_progress(victim, 1000);
+    struct vdso now = observe_vdso(victim->pid);
+    assert_memory_equal(now.bytes, before.vdso.bytes, now.size);
+    run = skewctl_run("recover", "-p", pid, "--suspend-seccomp", NULL);
+    run_expect(&run, 0);
+    expect_unharmed(victim, &before);
+}
+
 static void all_is_allowed(void **state)
 {
     (void)state;
@@ -204,6 +296,12 @@ int main(void)
         harness_test(unmapping_kills),
         harness_test(unmapping_traps),
         harness_test(unmapping_fails),
+        harness_test(strict_mode),
+        harness_test(one_thread_in_strict_mode),
+        harness_test(one_thread_has_a_filter_that_kills),
+        harness_test(reading_the_clock_kills),
+        harness_test(suspended_where_that_is_asked_for),
+        harness_test(unmapping_forbidden_since),
         harness_test(all_is_allowed),
         harness_test(list_of_allowed_calls_as_containers_have),
         harness_test(no_mapping_for_both_write_and_execute),

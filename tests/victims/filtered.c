@@ -2,12 +2,18 @@
  * filtered KIND - reads the clock without rest under a seccomp(2) filter, or
  * with its system calls dispatched to itself (prctl(2),
  * PR_SET_SYSCALL_USER_DISPATCH). Not right is any SIGSYS. KIND is
- *     ACTION-CALL      ACTION is kill, trap or errno, CALL is mmap or munmap
+ *     ACTION-CALL      ACTION is kill, trap or errno, CALL is mmap, munmap or
+ *                      clock_gettime
+ *     kill-mmap-one    a second thread has such a filter, the first has none
+ *     strict           strict mode
+ *     strict-one       a second thread is in strict mode
  *     allow            a filter that allows everything
  *     list             one that allows only what it names, as containers have
  *     no-write-execute one that looks at arguments: no mapping for both
  *     dispatch         the only thread dispatches, except while it answers lines
  *     dispatch-one     a second thread does, all the time
+ * It answers
+ *     forbid           "ok": from now on munmap(2) kills it
  * and it says "unsupported" in place of "ready" where the kernel cannot do that.
  */
 #include "dialogue.h"
@@ -62,9 +68,13 @@ static void read_clock(int times)
     }
 }
 
+static bool filter_install(const char *kind);
+
 static void answer_line(const char *line, char *answer, size_t size)
 {
-    if (strcmp(line, "check") != 0)
+    if (strcmp(line, "forbid") == 0)
+        snprintf(answer, size, filter_install("kill-munmap") ? "ok" : "bad filter");
+    else if (strcmp(line, "check") != 0)
         snprintf(answer, size, "bad command");
     else if (atomic_load(&sigsys))
         snprintf(answer, size, "bad %u SIGSYS", atomic_load(&sigsys));
@@ -104,8 +114,12 @@ static void filter_one_call(const char *kind)
     uint32_t result = strncmp(kind, "kill-", 5) == 0   ? SECCOMP_RET_KILL_PROCESS
                       : strncmp(kind, "trap-", 5) == 0 ? SECCOMP_RET_TRAP
                                                        : SECCOMP_RET_ERRNO | 1;
+    const char *call = strchr(kind, '-') + 1;
     add_load(offsetof(struct seccomp_data, nr));
-    add_case(strcmp(strchr(kind, '-'), "-mmap") == 0 ? SYS_mmap : SYS_munmap, result);
+    add_case(strncmp(call, "mmap", 4) == 0        ? SYS_mmap
+             : strcmp(call, "clock_gettime") == 0 ? SYS_clock_gettime
+                                                  : SYS_munmap,
+             result);
     add_default(SECCOMP_RET_ALLOW);
 }
 
@@ -134,6 +148,7 @@ static void filter_arguments(void)
 
 static bool filter_install(const char *kind)
 {
+    program_length = 0;
     if (strcmp(kind, "allow") == 0)
         add_default(SECCOMP_RET_ALLOW);
     else if (strcmp(kind, "list") == 0)
@@ -163,6 +178,45 @@ static void *dispatch_forever(void *unused)
     return unused;
 }
 
+static atomic_bool confined;
+
+/* A thread that may do nothing but read the clock, and only without system calls, if that. */
+static void *be_confined(void *kind)
+{
+    bool strict = strcmp(kind, "strict-one") == 0;
+    if (strict ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0 : !filter_install(kind))
+        _exit(1);
+    atomic_store(&confined, true);
+    /* Waits for ever, which makes it the most suitable of all to make a call. */
+    char byte;
+    static int ends[2];
+    if (!strict && pipe(ends) != 0)
+        _exit(1);
+    for (;;)
+        if (read(strict ? 3 : ends[0], &byte, 1) != 1)
+            read_clock(64);
+    return NULL;
+}
+
+/* Strict mode leaves read(2) and write(2), no poll(2), and takes the time stamp counter away. */
+static void answer_strictly(void)
+{
+    char line[256], text[300];
+    dialogue_open();
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+        _exit(1);
+    for (;;) {
+        ssize_t got = read(0, line, sizeof line - 1);
+        if (got <= 0)
+            syscall(SYS_exit, 0);
+        atomic_fetch_add(&reads, 2000);
+        answer_line("check", text, sizeof text - 2);
+        strcat(text, "\n");
+        if (write(1, text, strlen(text)) < 0)
+            syscall(SYS_exit, 1);
+    }
+}
+
 static void answer_forever(bool dispatches)
 {
     dialogue_open();
@@ -186,6 +240,18 @@ int main(int count, char **arguments)
     read_clock(1);
     char text[100];
     answer_line("check", text, sizeof text);
+    if (strcmp(kind, "strict") == 0)
+        answer_strictly();
+    if (strstr(kind, "-one") && strncmp(kind, "dispatch", 8) != 0) {
+        pthread_t other;
+        int ends[2];
+        if (pipe(ends) != 0 || dup2(ends[0], 3) != 3 || dup2(ends[1], 4) != 4 ||
+            pthread_create(&other, NULL, be_confined, arguments[1]) != 0)
+            return 1;
+        while (!atomic_load(&confined))
+            usleep(1000);
+        answer_forever(false);
+    }
     bool dispatches = strcmp(kind, "dispatch") == 0;
     bool other_dispatches = strcmp(kind, "dispatch-one") == 0;
     if (dispatches || other_dispatches ? !dispatch_install() : !filter_install(kind)) {
