@@ -68,8 +68,11 @@ bool arch_syscall_interruptible(uint64_t number);
 /* Writes the stub that restores `saved` and returns its length. */
 size_t arch_stub_build(const arch_registers *saved, uint8_t stub[ARCH_STUB_SIZE]);
 size_t arch_stub_length(void);
-/* True if the bytes are a stub, whatever registers it restores. */
-bool arch_stub_matches(const uint8_t *bytes, size_t size);
+/*
+ * True if the bytes are a stub, whatever registers it restores; those in front
+ * of `from` are not looked at.
+ */
+bool arch_stub_matches(const uint8_t *bytes, size_t size, size_t from);
 
 /* Registers that make a thread run system call `number` in the stub at `stub`. */
 void arch_syscall_prepare(arch_registers *registers, uint64_t stub, long number,

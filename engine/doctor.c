@@ -102,17 +102,27 @@ static void privileges_examine(struct findings *findings)
     }
 }
 
+struct write_trial {
+    uint64_t address;
+    bool poked; /* /proc/PID/mem did not do */
+};
+
 /* Writes zeroes over zeroes behind the vDSO of the child. */
 static enum skew_code write_try(struct tracer *tracer, void *context, struct skew_error *error)
 {
-    const uint64_t *address = context;
+    struct write_trial *trial = context;
     static const uint8_t zeroes[ARCH_STUB_SIZE];
     struct tracee *tracee = tracer_seize(tracer, tracer->target->pid, error);
     if (tracee == NULL) {
         return error->code;
     }
     enum skew_code code = tracer_memory_open(tracer, tracee, error);
-    if (code == SKEW_OK && !memory_write(tracer->memory, *address, zeroes, sizeof zeroes)) {
+    if (code != SKEW_OK || memory_force(tracer->memory, trial->address, zeroes, sizeof zeroes)) {
+        return code;
+    }
+    trial->poked = true;
+    code = tracer_stop(tracer, tracee, error);
+    if (code == SKEW_OK && !memory_write(tracer, trial->address, zeroes, sizeof zeroes)) {
         code = error_set_plain(error, SKEW_REFUSED, tracer->target->pid, 0, errno, "write",
                                "this kernel forbids writing into the vDSO of another process");
     }
@@ -135,18 +145,23 @@ static void kernel_examine(struct findings *findings, const struct vdso *vdso)
         _exit(0);
     }
     struct look look;
+    struct write_trial trial = {0};
     struct skew_error error = {0};
     enum skew_code code = child < 0 ? error_set(&error, SKEW_FAILED, 0, errno, "fork",
                                                 "cannot make a child to try on")
                                     : look_open(vdso, child, 0, &look, &error);
     if (code == SKEW_OK) {
-        uint64_t address = look.vdso_address + vdso_stub_offset(vdso, 0);
+        trial.address = look.vdso_address + vdso_stub_offset(vdso, 0);
         int64_t pause_ns;
         unsigned exposed;
-        code = tracer_run(&look.target, write_try, &address, &pause_ns, &exposed, &error);
+        code = tracer_run(&look.target, write_try, &trial, &pause_ns, &exposed, &error);
         look_close(&look);
     }
-    if (code == SKEW_OK) {
+    if (code == SKEW_OK && trial.poked) {
+        finding_add(findings, "attach and write", SKEW_VERDICT_OK,
+                    "ptrace works, /proc/PID/mem does not write code (proc_mem.force_override): "
+                    "ptrace writes it word by word (tried on a child)");
+    } else if (code == SKEW_OK) {
         finding_add(findings, "attach and write", SKEW_VERDICT_OK,
                     "ptrace and /proc/PID/mem work (tried on a child)");
     } else {

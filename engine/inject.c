@@ -166,7 +166,7 @@ static enum skew_code part_place(struct injection *injection, struct remote *rem
         return code;
     }
     injection->mapped = offset + size;
-    if (!memory_write(remote->tracer->memory, address, bytes, used)) {
+    if (!memory_write(remote->tracer, address, bytes, used)) {
         return error_set_plain(error, SKEW_FAILED, remote->tracer->target->pid, 0, errno,
                                "write image", "cannot write the image");
     }
@@ -197,13 +197,13 @@ static enum skew_code entries_patch(const struct injection *injection, const str
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         const struct image_patch *patch = &injection->image->header.patches[f];
         if (memory_equals(tracer->memory, patch->address, patch->original, ARCH_PATCH_SIZE) &&
-            memory_write(tracer->memory, patch->address, patch->patched, ARCH_PATCH_SIZE)) {
+            memory_write(tracer, patch->address, patch->patched, ARCH_PATCH_SIZE)) {
             continue;
         }
         int errnum = errno;
         while (f-- > 0) {
             patch = &injection->image->header.patches[f];
-            memory_write(tracer->memory, patch->address, patch->original, ARCH_PATCH_SIZE);
+            memory_write(tracer, patch->address, patch->original, ARCH_PATCH_SIZE);
         }
         return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errnum, "patch",
                                "cannot write into the vDSO");

@@ -26,9 +26,17 @@ bool memory_read(int memory, uint64_t address, void *bytes, size_t size);
 
 /*
  * Writes with one pwrite(2), which no thread that runs elsewhere sees in part
- * within a page (measured), and reads back. False with errno.
+ * within a page (measured), and reads back. False with errno: EIO where the
+ * kernel does not let memory that the target may not write be written this way.
  */
-bool memory_write(int memory, uint64_t address, const void *bytes, size_t size);
+bool memory_force(int memory, uint64_t address, const void *bytes, size_t size);
+
+/*
+ * The same through tracer->memory, or, where that may not be, word by word through
+ * a stopped thread of the tracer: memory.c says what can then be written, and how.
+ */
+struct tracer;
+bool memory_write(const struct tracer *tracer, uint64_t address, const void *bytes, size_t size);
 
 /* True if exactly these bytes are there. */
 bool memory_equals(int memory, uint64_t address, const void *bytes, size_t size);

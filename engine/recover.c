@@ -83,7 +83,7 @@ static enum skew_code entries_restore(struct recovery *recovery, struct tracer *
         uint64_t address = look->vdso_address + patch;
         if (look->difference.patched[f] &&
             (!memory_equals(tracer->memory, address, look->live + patch, ARCH_PATCH_SIZE) ||
-             !memory_write(tracer->memory, address, vdso->bytes + patch, ARCH_PATCH_SIZE))) {
+             !memory_write(tracer, address, vdso->bytes + patch, ARCH_PATCH_SIZE))) {
             return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "restore",
                                    "cannot write into the vDSO");
         }
@@ -201,8 +201,8 @@ static enum skew_code stubs_clear(const struct recovery *recovery, const struct 
                                   struct skew_error *error)
 {
     static const uint8_t zeroes[VDSO_SIZE_MAX];
-    if (!memory_write(tracer->memory, recovery->look->vdso_address + recovery->vdso->slack_offset,
-                      zeroes, vdso_stub_slots(recovery->vdso) * ARCH_STUB_SIZE)) {
+    if (!memory_write(tracer, recovery->look->vdso_address + recovery->vdso->slack_offset, zeroes,
+                      vdso_stub_slots(recovery->vdso) * ARCH_STUB_SIZE)) {
         return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "clear stubs",
                                "cannot clear the vDSO's slack");
     }

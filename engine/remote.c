@@ -5,18 +5,14 @@
  * happens if skewctl dies right after each:
  *
  *   1 save R       the journal has them; the target is untouched.
- *   2 write stub   one pwrite into zero bytes where no thread's program counter
- *                  can be. Nobody goes there; recover zeroes it. Behind it the
- *                  address of the image is noted, should the journal be lost.
- *   3 SETREGS      T goes on in the stub: makes the call, restores R as the
- *                  kernel would have resumed it, restart included, and goes on.
- *                  A mapping it makes is at the address the journal has.
- *   4 syscall stop same as 3, from wherever T is in the stub.
- *   5 SETREGS R    T goes on from R. Not followed by CONT from a syscall-exit
- *                  stop, where restart codes would reach the program: either
- *                  DETACH, or the death of the tracer, both of which make the
- *                  kernel look at them.
- *   6 zero stub    as before.
+ *   2 write stub   one pwrite (or words, memory.c) into zero bytes where no
+ *                  thread's program counter can be. Nobody goes there; recover zeroes it. Behind it
+ * the address of the image is noted, should the journal be lost. 3 SETREGS      T goes on in the
+ * stub: makes the call, restores R as the kernel would have resumed it, restart included, and goes
+ * on. A mapping it makes is at the address the journal has. 4 syscall stop same as 3, from wherever
+ * T is in the stub. 5 SETREGS R    T goes on from R. Not followed by CONT from a syscall-exit stop,
+ * where restart codes would reach the program: either DETACH, or the death of the tracer, both of
+ * which make the kernel look at them. 6 zero stub    as before.
  *
  * If a step of ptrace or a wait fails between 3 and the end of the call, nobody
  * knows where in the stub T is, or whether the kernel would make the call of R
@@ -107,11 +103,12 @@ static enum skew_code remote_arm(struct remote *remote, struct skew_error *error
     uint8_t stub[ARCH_STUB_SIZE] = {0};
     arch_stub_build(&remote->tracee->registers, stub);
     memcpy(stub + VDSO_NOTE_OFFSET, &remote->image, sizeof remote->image);
-    if (!memory_write(remote->tracer->memory, remote->stub, stub, sizeof stub)) {
+    /* Also where the write fails: some of it may be there. */
+    remote->taken = true;
+    if (!memory_write(remote->tracer, remote->stub, stub, sizeof stub)) {
         return remote_error(remote, errno, "cannot write into the vDSO's slack", error);
     }
     remote->armed = true;
-    remote->taken = true;
     return SKEW_OK;
 }
 
@@ -256,7 +253,7 @@ enum skew_code remote_finish(struct remote *remote, struct skew_error *error)
         remote->tracee->altered = false;
     }
     uint8_t zeroes[ARCH_STUB_SIZE] = {0};
-    if (!memory_write(remote->tracer->memory, remote->stub, zeroes, sizeof zeroes)) {
+    if (!memory_write(remote->tracer, remote->stub, zeroes, sizeof zeroes)) {
         return remote_error(remote, errno, "cannot clear the vDSO's slack", error);
     }
     remote->armed = false;

@@ -95,8 +95,7 @@ static enum skew_code entries_undo(const struct undoing *undoing, const struct t
         if (undoing->rival->jumps[f] &&
             (!memory_equals(tracer->memory, address, undoing->look->live + entry,
                             ARCH_RIVAL_JUMP_SIZE) ||
-             !memory_write(tracer->memory, address, undoing->vdso->bytes + entry,
-                           ARCH_RIVAL_JUMP_SIZE))) {
+             !memory_write(tracer, address, undoing->vdso->bytes + entry, ARCH_RIVAL_JUMP_SIZE))) {
             return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, errno, "repair",
                                    "cannot write into the vDSO");
         }

@@ -568,6 +568,23 @@ long tracee_seccomp_filter(const struct tracee *tracee, unsigned index, struct s
     return length < 0 ? -errno : length;
 }
 
+bool tracee_poke(const struct tracee *tracee, uint64_t address, uint64_t word)
+{
+    return ptrace(PTRACE_POKEDATA, tracee->tid, (void *)(uintptr_t)address,
+                  (void *)(uintptr_t)word) == 0;
+}
+
+const struct tracee *tracer_stopped(const struct tracer *tracer)
+{
+    for (size_t i = 0; i < tracer->count; i++) {
+        if (tracer->tracees[i].state == TRACEE_STOPPED ||
+            tracer->tracees[i].state == TRACEE_SYSCALL) {
+            return &tracer->tracees[i];
+        }
+    }
+    return NULL;
+}
+
 void tracer_release(struct tracer *tracer, struct tracee *tracee)
 {
     struct skew_error ignored;

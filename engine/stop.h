@@ -146,6 +146,11 @@ long tracee_seccomp_filter(const struct tracee *tracee, unsigned index, struct s
  */
 int tracee_seccomp_suspend(const struct tracee *tracee, bool suspended);
 
+/* Writes eight bytes within a page, also where the thread itself may not. False with errno. */
+bool tracee_poke(const struct tracee *tracee, uint64_t address, uint64_t word);
+/* Any thread that is stopped now, or NULL. */
+const struct tracee *tracer_stopped(const struct tracer *tracer);
+
 /* Puts tracee->registers in place and lets the thread go for good. */
 void tracer_release(struct tracer *tracer, struct tracee *tracee);
 /*

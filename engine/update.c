@@ -52,8 +52,7 @@ static enum skew_code parameters_write(const struct update *update, const struct
     struct image_write writes[IMAGE_UPDATE_WRITES];
     image_update_plan(parameters, skew, writes);
     for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
-        if (!memory_write(tracer->memory, image + writes[i].offset, writes[i].bytes,
-                          writes[i].size)) {
+        if (!memory_write(tracer, image + writes[i].offset, writes[i].bytes, writes[i].size)) {
             return update_error(tracer, errno, "cannot write the parameters of the image", error);
         }
     }

@@ -243,13 +243,34 @@ static void functions_compare(const struct vdso *vdso, const uint8_t *live, uint
     }
 }
 
-static void slots_compare(const struct vdso *vdso, const uint8_t *live, uint8_t *rest,
-                          struct vdso_difference *difference)
+/* Farther from the vDSO no image is: a jump of 32 bits leads there. */
+#define NOTE_REACH UINT64_C(0x80000000)
+
+/*
+ * A stub with a note behind it, or the end of one behind zeroes, as a write or a
+ * clearing leaves it that went word by word and was cut short (memory.c).
+ */
+static bool slot_is_ours(const uint8_t slot[ARCH_STUB_SIZE], uint64_t vdso_address)
+{
+    size_t from = 0;
+    uint64_t note;
+    while (from < ARCH_STUB_SIZE && bytes_zero(slot + from, sizeof note)) {
+        from += sizeof note;
+    }
+    memcpy(&note, slot + VDSO_NOTE_OFFSET, sizeof note);
+    uint64_t distance = note > vdso_address ? note - vdso_address : vdso_address - note;
+    bool note_sound = from == 0 || (note % 0x1000 == 0 && distance < NOTE_REACH);
+    size_t behind = from > arch_stub_length() ? from : arch_stub_length();
+    return from < ARCH_STUB_SIZE && note_sound && arch_stub_matches(slot, ARCH_STUB_SIZE, from) &&
+           bytes_zero(slot + behind, VDSO_NOTE_OFFSET - behind);
+}
+
+static void slots_compare(const struct vdso *vdso, const uint8_t *live, uint64_t address,
+                          uint8_t *rest, struct vdso_difference *difference)
 {
     for (size_t slot = vdso_stub_slots(vdso); slot-- > 0;) {
         size_t offset = vdso_stub_offset(vdso, slot);
-        if (arch_stub_matches(live + offset, ARCH_STUB_SIZE) &&
-            bytes_zero(live + offset + arch_stub_length(), VDSO_NOTE_OFFSET - arch_stub_length())) {
+        if (slot_is_ours(live + offset, address)) {
             difference->stubs = true;
             memcpy(&difference->note, live + offset + VDSO_NOTE_OFFSET, sizeof difference->note);
             memset(rest + offset, 0, ARCH_STUB_SIZE);
@@ -265,7 +286,7 @@ void vdso_compare(const struct vdso *vdso, const uint8_t *live, uint64_t address
     uint8_t rest[VDSO_SIZE_MAX];
     memcpy(rest, live, vdso->size);
     functions_compare(vdso, live, address, rest, difference);
-    slots_compare(vdso, live, rest, difference);
+    slots_compare(vdso, live, address, rest, difference);
     for (size_t i = 0; i < vdso->size; i++) {
         if (rest[i] != vdso->bytes[i]) {
             difference->foreign = true;

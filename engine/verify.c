@@ -132,7 +132,7 @@ enum skew_code verification_run(struct verification *verification, struct remote
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
         request.entries[f] = header->vdso_address + vdso->functions[f].offset;
     }
-    if (!memory_write(memory, header->image_address + image_readback_offset(), &request,
+    if (!memory_write(remote->tracer, header->image_address + image_readback_offset(), &request,
                       sizeof request)) {
         return verification_error(remote, errno, "cannot write into the image", error);
     }

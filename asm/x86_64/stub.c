@@ -65,7 +65,7 @@ size_t arch_stub_build(const arch_registers *saved, uint8_t stub[ARCH_STUB_SIZE]
     return length;
 }
 
-bool arch_stub_matches(const uint8_t *bytes, size_t size)
+bool arch_stub_matches(const uint8_t *bytes, size_t size, size_t from)
 {
     size_t length = arch_stub_length();
     if (size < length) {
@@ -88,7 +88,7 @@ bool arch_stub_matches(const uint8_t *bytes, size_t size)
         }
         memset(stub + stub_offset(skew_stub_rip), 0, sizeof(uint64_t));
     }
-    return memcmp(masked, expected, length) == 0;
+    return from >= length || memcmp(masked + from, expected + from, length - from) == 0;
 }
 
 void arch_syscall_prepare(arch_registers *registers, uint64_t stub, long number,

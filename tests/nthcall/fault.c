@@ -49,7 +49,7 @@ const struct fault faults[] = {
     SYSTEM("lock-enolck", ENOLCK, SYS_fcntl, SYS_flock),
     SYSTEM("lock-eagain", EAGAIN, SYS_fcntl),
     SYSTEM("file-eio", EIO, SYS_ftruncate, SYS_fchown, SYS_linkat, SYS_newfstatat),
-    SYSTEM("memory-enomem", ENOMEM, SYS_mmap, SYS_brk, SYS_mprotect),
+    SYSTEM("memory-enomem", ENOMEM, SYS_mmap, SYS_mprotect),
     SYSTEM("thread-eagain", EAGAIN, SYS_clone3, SYS_clone),
     SYSTEM("look-eperm", EPERM, SYS_pidfd_open, SYS_kcmp, SYS_capset, SYS_prctl, SYS_getrandom),
     LIBRARY("open", SQLITE_CANTOPEN, 1),

@@ -203,6 +203,33 @@ static void jumps_are_told(void **state)
     }
 }
 
+/* What a write from the end, or a clearing from the beginning, leaves when it is cut short. */
+static void ends_of_stubs_are_told(void **state)
+{
+    (void)state;
+    const arch_registers registers = {.rip = 0x1234567, .rsp = 0x7654321};
+    /* The image's address; no page's; another process's; none. */
+    const uint64_t notes[] = {IMAGE, IMAGE + 8, IMAGE / 2, 0};
+    for (size_t from = sizeof(uint64_t); from < ARCH_STUB_SIZE; from += sizeof(uint64_t))
+        for (size_t n = 0; n < sizeof notes / sizeof *notes; n++) {
+            uint8_t *live = own_copy(), stub[ARCH_STUB_SIZE] = {0};
+            uint8_t *slot = live + vdso_stub_offset(&own, 0);
+            arch_stub_build(&registers, stub);
+            memcpy(stub + VDSO_NOTE_OFFSET, &notes[n], sizeof notes[n]);
+            memcpy(slot + from, stub + from, ARCH_STUB_SIZE - from);
+            static const uint8_t zeroes[ARCH_STUB_SIZE];
+            bool nothing = memcmp(slot, zeroes, ARCH_STUB_SIZE) == 0;
+            struct vdso_difference difference = compared(live);
+            assert_int_equal(difference.stubs, n == 0);
+            assert_int_equal(difference.foreign, n != 0 && !nothing);
+            if (n == 0)
+                assert_int_equal(difference.note, IMAGE);
+            /* In front of where the note is there is nothing but a stub. */
+            slot[VDSO_NOTE_OFFSET - 1] ^= 1;
+            assert_true(compared(live).foreign);
+        }
+}
+
 static void stubs_are_told(void **state)
 {
     (void)state;
@@ -247,6 +274,7 @@ int main(void)
         harness_test(a_pristine_vdso_differs_in_nothing),
         harness_test(jumps_are_told),
         harness_test(stubs_are_told),
+        harness_test(ends_of_stubs_are_told),
         harness_test(every_foreign_byte_is_noticed),
     };
     return cmocka_run_group_tests_name("vdso", tests, own_open, own_close);
