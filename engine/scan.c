@@ -21,11 +21,12 @@
  *
  * The end of a stack is the end of its mapping. In a runtime that keeps stacks
  * in one large heap mapping (Go) this can be gigabytes away; then only the
- * nearest WINDOW bytes are searched, and the rest is taken as free of frames
- * only if the thread blocks no signal for which the process has a handler: a
- * handler blocks its own signal while it runs. What this cannot see is a
- * handler that was installed with SA_NODEFER, or unblocked its signal, and
- * that runs with more than WINDOW bytes of stack of its own.
+ * nearest WINDOW bytes are searched. The rest, and stacks beyond the STACKS that
+ * are followed from one to the next, is taken as free of frames only if the
+ * thread blocks no signal for which the process has a handler: a handler blocks
+ * its own signal while it runs. What this cannot see is a handler that was
+ * installed with SA_NODEFER, or unblocked its signal, and that runs with more
+ * than WINDOW bytes, or STACKS stacks, between it and the frame.
  * A frame that a program has copied elsewhere to resume it later (a scheduler
  * that preempts coroutines from a signal handler) is not seen either.
  */
@@ -79,13 +80,19 @@ static bool handlers_idle(const struct scanner *scanner, pid_t tid)
 struct stacks {
     uint64_t pointers[STACKS];
     size_t count;
+    bool more; /* than are followed */
 };
 
 static void stacks_follow(struct stacks *stacks, uint64_t pointer, uint64_t start, uint64_t end)
 {
     bool here = pointer >= start && pointer < end;
-    if (!here && stacks->count < STACKS) {
+    if (here) {
+        return;
+    }
+    if (stacks->count < STACKS) {
         stacks->pointers[stacks->count++] = pointer;
+    } else {
+        stacks->more = true;
     }
 }
 
@@ -173,7 +180,8 @@ enum scan_result scan_tracee(struct scanner *scanner, const struct tracee *trace
             return SCAN_INTERRUPTED;
         }
     }
-    return complete || handlers_idle(scanner, tracee->tid) ? SCAN_OUTSIDE : SCAN_UNKNOWN;
+    return (complete && !stacks.more) || handlers_idle(scanner, tracee->tid) ? SCAN_OUTSIDE
+                                                                             : SCAN_UNKNOWN;
 }
 
 /* stop window ends */

@@ -6,6 +6,7 @@
 #include "observe.h"
 #include "victim.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *present_state(void)
@@ -22,10 +23,8 @@ static void park(struct child *victim, const char *where)
         fail_msg("no read could be interrupted there: %s", answer);
 }
 
-static void recover_waits_for_a_handler(void **state)
+static void recover_waits(struct child *victim)
 {
-    (void)state;
-    struct child *victim = victim_start("parked", NULL);
     const char *pid = harness_format("%d", victim->pid);
     const char *maps = observe_maps(victim->pid);
     struct vdso vdso = observe_vdso(victim->pid);
@@ -50,6 +49,31 @@ static void recover_waits_for_a_handler(void **state)
     assert_string_equal(present_state(), "");
     observe_put_back(victim->pid, maps, &vdso);
     victim_check_progress(victim, 1000);
+}
+
+static void recover_waits_for_a_handler(void **state)
+{
+    (void)state;
+    recover_waits(victim_start("parked", NULL));
+}
+
+/* The frame is on another stack than the one that was interrupted. */
+static void recover_waits_for_a_handler_on_a_small_stack(void **state)
+{
+    (void)state;
+    struct child *victim = victim_start("parked", "tight", NULL);
+    long size;
+    assert_int_equal(sscanf(child_ask(victim, "stack"), "ok %ld", &size), 1);
+    if (size > 2048)
+        printf("with this processor's state a handler needs a stack of %ld bytes\n", size);
+    recover_waits(victim);
+}
+
+/* More stacks than are looked through seem to hang on the one that it is on. */
+static void recover_waits_for_a_handler_on_many_stacks(void **state)
+{
+    (void)state;
+    recover_waits(victim_start("parked", "deep", NULL));
 }
 
 /* While the old image drains there is no place for another skew: it is said so, and no second
@@ -79,10 +103,8 @@ static void inject_while_draining(void **state)
 }
 
 /* The other way round: a handler that interrupted the vDSO goes back into it, patched or not. */
-static void inject_into_an_interrupted_read(void **state)
+static void inject_into_a_read(struct child *victim)
 {
-    (void)state;
-    struct child *victim = victim_start("parked", NULL);
     const char *maps = observe_maps(victim->pid);
     struct vdso vdso = observe_vdso(victim->pid);
     park(victim, "vdso");
@@ -94,12 +116,27 @@ static void inject_into_an_interrupted_read(void **state)
     observe_put_back(victim->pid, maps, &vdso);
 }
 
+static void inject_into_an_interrupted_read(void **state)
+{
+    (void)state;
+    inject_into_a_read(victim_start("parked", NULL));
+}
+
+static void inject_into_a_read_interrupted_on_a_small_stack(void **state)
+{
+    (void)state;
+    inject_into_a_read(victim_start("parked", "tight", NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         harness_test(recover_waits_for_a_handler),
+        harness_test(recover_waits_for_a_handler_on_a_small_stack),
+        harness_test(recover_waits_for_a_handler_on_many_stacks),
         harness_test(inject_while_draining),
         harness_test(inject_into_an_interrupted_read),
+        harness_test(inject_into_a_read_interrupted_on_a_small_stack),
     };
     return cmocka_run_group_tests_name("draining", tests, NULL, NULL);
 }

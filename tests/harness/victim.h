@@ -14,7 +14,7 @@
  *     timeouts       waits that end by themselves, when they should
  *     signals        real-time signals and timers, counted
  *     shell [THREADS]  the parent of a job that may be stopped
- *     parked [bystander]  a thread held in a handler that interrupted a clock
+ *     parked [bystander | tight | deep]  a thread held in a handler that interrupted a clock
  *                    read; another that gets signals and measures its pauses
  *     pointers       NULL and bad pointers, unknown and dynamic clocks
  *     idle [no-vdso]  waits; may have unmapped its vDSO, may exec itself; also as
