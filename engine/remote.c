@@ -6,13 +6,18 @@
  *
  *   1 save R       the journal has them; the target is untouched.
  *   2 write stub   one pwrite (or words, memory.c) into zero bytes where no
- *                  thread's program counter can be. Nobody goes there; recover zeroes it. Behind it
- * the address of the image is noted, should the journal be lost. 3 SETREGS      T goes on in the
- * stub: makes the call, restores R as the kernel would have resumed it, restart included, and goes
- * on. A mapping it makes is at the address the journal has. 4 syscall stop same as 3, from wherever
- * T is in the stub. 5 SETREGS R    T goes on from R. Not followed by CONT from a syscall-exit stop,
- * where restart codes would reach the program: either DETACH, or the death of the tracer, both of
- * which make the kernel look at them. 6 zero stub    as before.
+ *                  thread's program counter can be. Nobody goes there; recover
+ *                  zeroes it. Behind it the address of the image is noted,
+ *                  should the journal be lost.
+ *   3 SETREGS      T goes on in the stub: makes the call, restores R as the
+ *                  kernel would have resumed it, restart included, and goes on.
+ *                  A mapping it makes is at the address the journal has.
+ *   4 syscall stop same as 3, from wherever T is in the stub.
+ *   5 SETREGS R    T goes on from R. Not followed by CONT from a syscall-exit
+ *                  stop, where restart codes would reach the program: either
+ *                  DETACH, or the death of the tracer, both of which make the
+ *                  kernel look at them.
+ *   6 zero stub    as before.
  *
  * If a step of ptrace or a wait fails between 3 and the end of the call, nobody
  * knows where in the stub T is, or whether the kernel would make the call of R
