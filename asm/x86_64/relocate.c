@@ -30,6 +30,10 @@ static bool operand_relocate(const struct arch_text *text,
     if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(instruction, operand, offset, &target))) {
         return true;
     }
+    /* Such an address is cut to 32 bits (2.2.1.3), so distances do not tell where it leads. */
+    if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && instruction->address_width != 64) {
+        return relocation_fail(relocation, offset, "an address that is not 64 bits wide");
+    }
     bool inside = target >= text->text_offset && target < text->text_offset + text->text_size;
     if (inside) {
         return true;

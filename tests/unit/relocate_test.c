@@ -202,6 +202,9 @@ static void what_cannot_be_copied_is_refused(void **state)
     assert_int_equal(relocated(invalid, sizeof invalid, 0x1000, false).where, 17);
     static const uint8_t cut[] = {0x8b, 0x05, 0x00, 0x01};
     assert_int_equal(relocated(cut, sizeof cut, 0x1000, false).where, 16);
+    /* lea -9(%eip), %eax: below 4 GiB, so not in the text, wherever that lies. */
+    static const uint8_t narrow[] = {0x90, 0x90, 0x67, 0x8d, 0x05, 0xf7, 0xff, 0xff, 0xff};
+    assert_int_equal(relocated(narrow, sizeof narrow, 0x1000, false).where, 18);
 
     struct arch_relocation relocation;
     const uint8_t vdso[16] = {0};
