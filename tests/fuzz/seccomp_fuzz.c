@@ -61,7 +61,7 @@ static void child_end(void)
         return;
     close(kernel.request);
     close(kernel.answer);
-    waitpid(kernel.pid, NULL, 0);
+    TEMP_FAILURE_RETRY(waitpid(kernel.pid, NULL, 0));
     kernel.pid = 0;
 }
 
@@ -104,7 +104,9 @@ static int kernel_ask(const struct sock_filter *program, size_t length)
     memcpy(exchange->program + 1, program, length * sizeof *program);
     exchange->filter =
         (struct sock_fprog){.len = (unsigned short)(1 + length), .filter = exchange->program};
-    fuzz_check(write(kernel.request, &byte, 1) == 1 && read(kernel.answer, &byte, 1) == 1);
+    /* libFuzzer keeps time with a signal. */
+    fuzz_check(TEMP_FAILURE_RETRY(write(kernel.request, &byte, 1)) == 1 &&
+               TEMP_FAILURE_RETRY(read(kernel.answer, &byte, 1)) == 1);
     return exchange->refusal;
 }
 
