@@ -27,7 +27,7 @@ static const struct unit {
     {"m", 60 * DURATION_SECOND_NS},
     {"h", 3600 * DURATION_SECOND_NS},
     {"d", 86400 * DURATION_SECOND_NS},
-    {"w", 7 * 86400 * DURATION_SECOND_NS},
+    {"w", INT64_C(7) * 86400 * DURATION_SECOND_NS},
 };
 
 static const struct unit *unit_match(const char *text)
@@ -152,7 +152,7 @@ const char *duration_format(int64_t nanoseconds, char buffer[static DURATION_TEX
     char *end = buffer;
 
     if (nanoseconds == 0)
-        return strcpy(buffer, "0s");
+        return memcpy(buffer, "0s", sizeof "0s");
     if (nanoseconds < 0)
         *end++ = '-';
     for (size_t i = 0; i < sizeof coarse / sizeof *coarse; i++) {

@@ -88,7 +88,7 @@ static unsigned option_commands(int option)
     case OPTION_REPAIR:
         return FOR(COMMAND_SCAN);
     default:
-        return ~0u;
+        return ~0U;
     }
 }
 

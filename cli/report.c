@@ -24,10 +24,10 @@
 #define CELL_SIZE TEXT_ESCAPED_SIZE(sizeof((struct skew_check){0}.detail))
 
 /* Where a column is shown. */
-#define IN_PRESENT (1u << REPORT_PRESENT)
-#define IN_DONE    (1u << REPORT_DONE)
+#define IN_PRESENT (1U << REPORT_PRESENT)
+#define IN_DONE    (1U << REPORT_DONE)
 #define IN_TABLES  (IN_PRESENT | IN_DONE)
-#define IN_JSON    (1u << 2)
+#define IN_JSON    (1U << 2)
 
 /*
  * A column: libsmartcols makes the JSON key by lower-casing the name. write()
@@ -168,9 +168,9 @@ static bool write_age(const void *row, char *cell)
 
     if (!report_age(row, &age))
         return false;
-    int64_t place = age < 60 * minute        ? DURATION_SECOND_NS
-                    : age < 24 * 60 * minute ? minute
-                                             : 60 * minute;
+    int64_t place = age < 60 * minute                 ? DURATION_SECOND_NS
+                    : age < INT64_C(24) * 60 * minute ? minute
+                                                      : 60 * minute;
     return cell_duration(cell, age - age % place);
 }
 
@@ -357,7 +357,7 @@ enum skew_code report_injections(const struct skew_report *reports, size_t count
         .rows = reports,
         .row_count = count,
         .row_size = sizeof *reports,
-        .where = json ? IN_JSON : 1u << kind,
+        .where = json ? IN_JSON : 1U << kind,
     });
 
     /* A sentence would leave the other columns of a terminal no room. */
@@ -393,6 +393,6 @@ enum skew_code report_traces(const struct skew_trace *traces, size_t count, bool
         .rows = traces,
         .row_count = count,
         .row_size = sizeof *traces,
-        .where = json ? IN_JSON : 1u << (repairing ? REPORT_DONE : REPORT_PRESENT),
+        .where = json ? IN_JSON : 1U << (repairing ? REPORT_DONE : REPORT_PRESENT),
     });
 }

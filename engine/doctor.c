@@ -144,7 +144,7 @@ static void kernel_examine(struct findings *findings, const struct vdso *vdso)
         }
         _exit(0);
     }
-    struct look look;
+    struct look look = {0};
     struct write_trial trial = {0};
     struct skew_error error = {0};
     enum skew_code code = child < 0 ? error_set(&error, SKEW_FAILED, 0, errno, "fork",

@@ -73,7 +73,7 @@ static void places_read(const struct target *target, struct place *v1, struct pl
                               : list_has(controllers, "freezer") ? v1
                                                                  : NULL;
         if (place != NULL && strlen(path) < sizeof place->path) {
-            strcpy(place->path, path);
+            memcpy(place->path, path, strlen(path) + 1);
             place->found = true;
         }
     }

@@ -470,7 +470,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
                             const struct skew_request *request, struct skew_report *report,
                             struct skew_error *error)
 {
-    struct image image;
+    struct image image = {0};
     enum skew_code code = image_prepare(engine, look, request, &image, error);
     if (code != SKEW_OK) {
         return code;

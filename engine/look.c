@@ -198,6 +198,8 @@ bool look_same_program(const struct look *look, const struct vdso *vdso, int mem
            memcmp(then, now, vdso->size) == 0 &&
            (!look->image_found ||
             (memory_read(memory, look->image_address, &header, sizeof header) &&
+             /* Every byte as it lies in the target, padding too. */
+             /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
              memcmp(&header, &look->header, sizeof header) == 0));
 }
 

@@ -49,7 +49,10 @@ static void thread_look(int tasks, const char *tid, struct obstacles *obstacles)
         return;
     }
     const char *line = strstr(text, "\nState:\t");
-    char state = line != NULL ? line[strlen("\nState:\t")] : '?';
+    char state = '?';
+    if (line != NULL) {
+        state = line[strlen("\nState:\t")];
+    }
     if (state == 'Z' || state == 'X') {
         return;
     }

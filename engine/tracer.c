@@ -218,12 +218,13 @@ struct tracee *tracer_release_others(struct tracer *tracer, const struct tracee 
     struct tracee *moved = NULL;
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->tracees[i];
-        if (tracee != kept) {
+        bool stays = kept != NULL && tracee == kept;
+        if (!stays) {
             tracer_release(tracer, tracee);
         }
         /* One that cannot be let go yet, because it runs, stays known; so does the kept one. */
-        if (tracee->state != TRACEE_GONE || tracee == kept) {
-            moved = tracee == kept ? &tracer->tracees[count] : moved;
+        if (stays || tracee->state != TRACEE_GONE) {
+            moved = stays ? &tracer->tracees[count] : moved;
             tracer->tracees[count++] = *tracee;
         }
     }

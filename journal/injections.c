@@ -188,7 +188,7 @@ enum journal_code journal_advance_within(struct journal *journal, int64_t id,
                                          enum journal_phase phase, const char *detail,
                                          const char *operation, struct journal_error *error)
 {
-    enum journal_phase present;
+    enum journal_phase present = JOURNAL_GONE;
     enum journal_code code = read_phase(journal, id, &present, operation, error);
     if (code != JOURNAL_OK)
         return code;
@@ -230,7 +230,7 @@ enum journal_code journal_advance(struct journal *journal, int64_t id, enum jour
 static enum journal_code gone_within(struct journal *journal, const struct journal_injection *seen,
                                      const char *detail, struct journal_error *error)
 {
-    enum journal_phase present;
+    enum journal_phase present = JOURNAL_GONE;
     enum journal_code code = read_phase(journal, seen->id, &present, "advance", error);
     if (code == JOURNAL_OK && present != seen->phase)
         return journal_error_set(error, JOURNAL_ILLEGAL, 0, "advance", "",
@@ -254,7 +254,7 @@ enum journal_code journal_gone(struct journal *journal, const struct journal_inj
 static enum journal_code update_skew(struct journal *journal, int64_t id, int64_t offset_ns,
                                      uint64_t clocks, struct journal_error *error)
 {
-    enum journal_phase present;
+    enum journal_phase present = JOURNAL_GONE;
     enum journal_code code = read_phase(journal, id, &present, "set skew", error);
     if (code != JOURNAL_OK)
         return code;

@@ -37,7 +37,7 @@ static void free_string(char **string)
     free(*string);
 }
 
-static void close_descriptor(int *descriptor)
+static void close_descriptor(const int *descriptor)
 {
     if (*descriptor >= 0)
         close(*descriptor);
@@ -115,6 +115,7 @@ static enum journal_code choose_path(const char *requested, struct choice *choic
 
 static enum journal_code make_folders(const struct choice *choice, struct journal_error *error)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): an error is never JOURNAL_OK */
     for (char *slash = choice->path; (slash = strchr(slash, '/')) != NULL; slash++) {
         if ((size_t)(slash - choice->path) <= choice->given)
             continue;

@@ -233,7 +233,7 @@ unsigned char *journal_schema_serialize(size_t *size)
 
 enum journal_code journal_schema_prepare(struct journal *journal, struct journal_error *error)
 {
-    bool empty;
+    bool empty = false;
     enum journal_code code = judge_header(journal, &empty, error);
     if (code == JOURNAL_OK && empty)
         code = create_tables(journal, error);

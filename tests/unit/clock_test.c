@@ -108,10 +108,10 @@ static void test_round_trip(void **state)
     char text[sizeof all_names];
 
     (void)state;
-    for (unsigned subset = 1; subset < 1u << 9; subset++) {
+    for (unsigned subset = 1; subset < 1U << 9; subset++) {
         uint64_t clocks = 0;
         for (unsigned i = 0; i < 9; i++)
-            if (subset & 1u << i)
+            if (subset & 1U << i)
                 clocks |= SKEW_CLOCK_BIT(ids[i]);
         assert_parses(skew_clocks_format(clocks, text, sizeof text), clocks);
     }

@@ -15,8 +15,10 @@ int journal_fixture_set_up_folder(void **state)
     if (fixture == NULL)
         return -1;
     snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/skewctl-journal-XXXXXX");
-    if (mkdtemp(fixture->folder) == NULL)
+    if (mkdtemp(fixture->folder) == NULL) {
+        free(fixture);
         return -1;
+    }
     snprintf(fixture->path, sizeof(fixture->path), "%s/journal.db", fixture->folder);
     *state = fixture;
     return 0;

@@ -248,7 +248,7 @@ static void measure(const char *entry, char *answer, size_t size)
 
 static void advance(int64_t rounds, char *answer, size_t size)
 {
-    int64_t due[THREADS_MAX];
+    int64_t due[THREADS_MAX] = {0};
     for (unsigned i = 0; i < threads; i++)
         due[i] = atomic_load(&progress[i]) + rounds;
     int64_t end = true_time(CLOCK_MONOTONIC) + 20 * SECOND;
