@@ -405,8 +405,18 @@ enum skew_code tracer_interrupt(const struct tracer *tracer, struct tracee *trac
     return SKEW_OK;
 }
 
+/*
+ * A thread of a stopped process stops by itself when it is attached to, so the
+ * interrupt that follows is due once more when it goes on. Interrupted while
+ * it reports that stop it would have one due for ever, and never run.
+ */
 enum skew_code tracer_stop(struct tracer *tracer, struct tracee *tracee, struct skew_error *error)
 {
+    siginfo_t info;
+    if (tracee->state == TRACEE_SEIZED && !tracee->interrupted &&
+        tracee_peek(tracee->tid, &info) > 0) {
+        tracee->interrupted = true;
+    }
     enum skew_code code = tracer_interrupt(tracer, tracee, error);
     if (code == SKEW_OK && tracee->state == TRACEE_SEIZED) {
         code = event_stop_await(tracer, tracee, error);
