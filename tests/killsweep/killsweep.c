@@ -1,60 +1,66 @@
 /*
  * killsweep.c - proves by exhaustion that every instant is a safe instant for
- * skewctl to die: kills each operation on each target at the entry and at the
- * exit of its every system call, and at random times, and counts what was not
- * right afterwards. See sweep.h for what that is.
+ * skewctl to die: kills each operation on a target in each state at the entry
+ * and at the exit of its every system call, and at random times, and counts
+ * what was not right afterwards. See sweep.h for what that is, state.c for the
+ * states.
  *
- *     killsweep [--every N] [--random N] [--seed N]
- *               [--operation NAME] [--target NAME] [--from POINT] [--to POINT]
+ *     killsweep [--every N] [--random N] [--seed N] [--jobs N]
+ *               [--operation NAME] [--state NAME] [--from POINT] [--to POINT]
  *
- * --every N   only each N-th point, from one that the seed chooses; 0 for none
- * --random N  that many random deaths for each operation and target
+ * --every N   only each N-th point, from one that seed, operation and state
+ *             choose: N of twice the number of states still meets nearly every
+ *             system call in one state or another; 0 for none
+ * --random N  that many random deaths for each operation and state
+ * --jobs N    that many operations at once, each with a target of its own
  *
- * Exits with 0 only if nothing failed. Each sweep runs in a process of its own,
- * which a failure ends; the next one goes on at the next point.
+ * Exits with 0 only if something was killed and nothing failed. Each sweep runs
+ * in a process of its own, which a failure ends; the next one goes on at the
+ * next point. SIGINT and SIGTERM end all after the point at hand, with the
+ * report. However this ends, no process is left.
  */
 #include "apart.h"
+#include "report.h"
 #include "sweep.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 /* After that many failures in one sweep there is nothing more to learn from it. */
 #define FAILURES_MAX 100
+#define JOBS_MAX     64
+/* Room for all that is printed at once. */
+#define PRINT_MAX 65536
 
 struct options {
-    long every, random, from, to;
+    long every, random, from, to, jobs;
     uint64_t seed;
-    int operation, target; /* -1 for all */
+    int operation, state; /* -1 for all */
 };
 
-static void print_failure(const struct sweep *sweep, FILE *log)
-{
-    printf("FAILED: %s on the %s target, ", operation_name(sweep->operation),
-           target_name(sweep->kind));
-    if (sweep->random)
-        printf("random death %ld, after %.3f ms", sweep->next, (double)sweep->delay_ns / 1e6);
-    else
-        printf("point %ld, the %s of its system call %ld (number %ld, by the %s thread)",
-               sweep->next, sweep->next % 2 ? "exit" : "entry", sweep->next / 2 + 1, sweep->number,
-               sweep->attached ? "attached" : "main");
-    printf("\n  again: killsweep --seed %lu --operation %s --target %s --from %ld --to %ld%s\n",
-           (unsigned long)sweep->seed, operation_name(sweep->operation), target_name(sweep->kind),
-           sweep->next, sweep->next, sweep->random ? " --every 0 --random 1" : "");
-    apart_print(log);
-    fflush(stdout);
-}
+/* What all processes of the sweep share. */
+static struct shared {
+    volatile sig_atomic_t stop;
+    atomic_int next; /* the operation and state that nobody has begun yet */
+    struct result results[OPERATIONS * STATES];
+    struct sweep sweeps[JOBS_MAX];
+} * shared;
 
 /* Sweeps until the end, whatever fails on the way; returns the number of failures. */
 static long sweep_whole(struct sweep *sweep)
 {
     long failures = 0;
-    while (!sweep->ended && sweep->next <= sweep->last && failures < FAILURES_MAX) {
+    while (!sweep->ended && !shared->stop && sweep->next <= sweep->last &&
+           failures < FAILURES_MAX) {
         FILE *log = tmpfile();
         if (!log) {
             printf("cannot start a sweep: %s\n", strerror(errno));
@@ -62,7 +68,7 @@ static long sweep_whole(struct sweep *sweep)
         }
         if (!apart_run("killsweep", sweep_run, sweep, &sweep->next, log)) {
             failures++;
-            print_failure(sweep, log);
+            report_failure(sweep, log);
             sweep->next += sweep->step;
         }
         fclose(log);
@@ -72,30 +78,27 @@ static long sweep_whole(struct sweep *sweep)
     return failures;
 }
 
-static void print_line(const char *operation, const char *target, const struct tally *tally,
-                       long failures, int64_t began)
-{
-    printf("%-14s %-8s %8ld %8ld %8ld %8ld %7.1f s\n", operation, target, tally->points,
-           tally->attached, tally->draining, failures,
-           (double)(harness_monotonic_ns() - began) / 1e9);
-    fflush(stdout);
-}
-
-/* Whether the options ask for this sweep. */
-static bool wanted(const struct options *options, int operation, int kind)
+/* Whether the options ask for this sweep, and it can be had. */
+static bool wanted(const struct options *options, int operation, int state)
 {
     /* What a missing journal does to the first inject has nothing to do with the target. */
-    bool useful = operation != OPERATION_FIRST || kind == TARGET_BUSY;
+    bool useful = operation != OPERATION_FIRST || state == STATE_BUSY;
     return useful && (options->operation < 0 || options->operation == operation) &&
-           (options->target < 0 || options->target == kind);
+           (options->state < 0 || options->state == state) && !state_missing(&states[state]);
 }
 
-/* One operation on one target: its points, then its random deaths; returns the failures. */
-static long sweep_operation(const struct options *options, struct sweep *sweep)
+/* Over all states and operations the points lie as evenly as can be. */
+static long first_point(const struct options *options, int operation, int state)
+{
+    uint64_t every = (uint64_t)options->every;
+    return (long)((options->seed + (uint64_t)state * every / STATES + (uint64_t)operation) % every);
+}
+
+/* One operation on one state: its points, then its random deaths; returns the failures. */
+static long sweep_operation(const struct options *options, struct sweep *sweep, long first)
 {
     long failures = 0;
     if (options->every) {
-        long first = (long)(options->seed % (uint64_t)options->every);
         sweep->step = options->every;
         sweep->next = options->from >= 0 ? options->from : first;
         sweep->last = options->to;
@@ -112,45 +115,86 @@ static long sweep_operation(const struct options *options, struct sweep *sweep)
     return failures;
 }
 
-static void tally_add(struct tally *total, const struct tally *part)
+/* Does what nobody else has begun, until nothing is left. */
+static void work(const struct options *options, struct sweep *sweep)
 {
-    total->points += part->points;
-    total->attached += part->attached;
-    total->draining += part->draining;
+    for (int unit;
+         !shared->stop && (unit = atomic_fetch_add(&shared->next, 1)) < OPERATIONS * STATES;) {
+        int operation = unit % OPERATIONS, state = unit / OPERATIONS;
+        if (!wanted(options, operation, state))
+            continue;
+        int64_t began = harness_monotonic_ns();
+        *sweep = (struct sweep){.operation = (enum operation)operation,
+                                .state = &states[state],
+                                .stop = &shared->stop,
+                                .seed = options->seed};
+        struct result *result = &shared->results[unit];
+        long first = options->every ? first_point(options, operation, state) : 0;
+        result->failures = sweep_operation(options, sweep, first);
+        result->tally = sweep->tally;
+        result->took_ns = harness_monotonic_ns() - began;
+        report_result(operation_name(sweep->operation), sweep->state->name, result);
+    }
 }
 
-/* Every sweep that the options ask for; whether all was right. */
-static bool sweep_everything(const struct options *options, struct sweep *sweep)
+static void stop_all(int signal)
 {
-    struct tally total = {0};
-    long failures = 0;
-    int64_t began = harness_monotonic_ns();
-    printf("%-14s %-8s %8s %8s %8s %8s %9s\n", "operation", "target", "points", "attached",
-           "draining", "failures", "time");
-    for (int operation = 0; operation < OPERATIONS; operation++)
-        for (int kind = 0; kind < TARGET_KINDS; kind++) {
-            if (!wanted(options, operation, kind))
-                continue;
-            int64_t began_here = harness_monotonic_ns();
-            *sweep = (struct sweep){.operation = (enum operation)operation,
-                                    .kind = (enum target_kind)kind,
-                                    .seed = options->seed};
-            long failed = sweep_operation(options, sweep);
-            print_line(operation_name(sweep->operation), target_name(sweep->kind), &sweep->tally,
-                       failed, began_here);
-            failures += failed;
-            tally_add(&total, &sweep->tally);
+    (void)signal;
+    shared->stop = 1;
+}
+
+/* In a group of its own: what the terminal sends is for the first process alone. */
+static pid_t start_worker(const struct options *options, struct sweep *sweep)
+{
+    pid_t parent = getpid();
+    fflush(NULL);
+    pid_t worker = fork();
+    if (worker != 0)
+        return worker;
+    if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(126);
+    work(options, sweep);
+    exit(0);
+}
+
+/* Whether each worker came to its end. */
+static bool run_workers(const struct options *options)
+{
+    bool whole = true;
+    long started = 0;
+    for (; started < options->jobs; started++)
+        if (start_worker(options, &shared->sweeps[started]) < 0) {
+            printf("cannot start a process: %s\n", strerror(errno));
+            whole = false;
+            break;
         }
-    print_line("total", "", &total, failures, began);
-    printf("seed %lu\n", (unsigned long)options->seed);
-    if (total.points == 0)
+    struct sigaction stop = {.sa_handler = stop_all, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    for (int status; started > 0; started--)
+        whole = wait(&status) > 0 && status == 0 && whole;
+    return whole;
+}
+
+/* Whether all was right. */
+static bool report(const struct options *options, int64_t began)
+{
+    struct result total = {0};
+    printf("\n");
+    for (int state = 0; state < STATES; state++) {
+        struct result sum = {0};
+        for (int operation = 0; operation < OPERATIONS; operation++)
+            result_add(&sum, &shared->results[state * OPERATIONS + operation]);
+        if (sum.tally.points || sum.failures)
+            report_bound(states[state].name, &sum);
+        result_add(&total, &sum);
+    }
+    report_bound("all", &total);
+    printf("seed %lu, %.0f s\n", (unsigned long)options->seed,
+           (double)(harness_monotonic_ns() - began) / 1e9);
+    if (total.tally.points == 0)
         printf("nothing was killed\n");
-    else if (failures == 0)
-        /* The rule of three: the bound for a rate of which n trials showed nothing is 3/n. */
-        printf("no failure in %ld deaths: with 95%% confidence less than %.4f%% of such deaths do "
-               "harm\n",
-               total.points, 300.0 / (double)total.points);
-    return total.points > 0 && failures == 0;
+    return total.tally.points > 0 && total.failures == 0;
 }
 
 static long number_of(const char *text)
@@ -168,10 +212,15 @@ static long number_of(const char *text)
 static void options_parse(int count, char **arguments, struct options *options)
 {
     static const struct option known[] = {
-        {"every", required_argument, NULL, 'e'},  {"random", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},   {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 'l'},     {"operation", required_argument, NULL, 'o'},
-        {"target", required_argument, NULL, 't'}, {0},
+        {"every", required_argument, NULL, 'e'},
+        {"random", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},
+        {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 'l'},
+        {"operation", required_argument, NULL, 'o'},
+        {"state", required_argument, NULL, 't'},
+        {"jobs", required_argument, NULL, 'j'},
+        {0},
     };
     for (int letter; (letter = getopt_long(count, arguments, "", known, NULL)) != -1;) {
         switch (letter) {
@@ -196,17 +245,24 @@ static void options_parse(int count, char **arguments, struct options *options)
                 options->operation--;
             break;
         case 't':
-            options->target = TARGET_KINDS - 1;
-            while (options->target >= 0 && strcmp(optarg, target_name(options->target)))
-                options->target--;
+            options->state = STATES - 1;
+            while (options->state >= 0 && strcmp(optarg, states[options->state].name))
+                options->state--;
+            break;
+        case 'j':
+            options->jobs = number_of(optarg);
             break;
         default:
             exit(2);
         }
-        if ((letter == 'o' && options->operation < 0) || (letter == 't' && options->target < 0)) {
+        if ((letter == 'o' && options->operation < 0) || (letter == 't' && options->state < 0)) {
             fprintf(stderr, "killsweep: there is no %s\n", optarg);
             exit(2);
         }
+    }
+    if (options->jobs < 1 || options->jobs > JOBS_MAX) {
+        fprintf(stderr, "killsweep: --jobs is 1 to %d\n", JOBS_MAX);
+        exit(2);
     }
     if (optind < count) {
         fprintf(stderr, "killsweep: %s is not understood\n", arguments[optind]);
@@ -214,12 +270,32 @@ static void options_parse(int count, char **arguments, struct options *options)
     }
 }
 
+/* Said once; what is missing is left out. */
+static void say_missing(const struct options *options)
+{
+    for (int state = 0; state < STATES; state++) {
+        const char *why = state_missing(&states[state]);
+        if (why && (options->state < 0 || options->state == state))
+            harness_skip_say(states[state].name, "%s", why);
+    }
+}
+
 int main(int count, char **arguments)
 {
     struct options options = {
-        .every = 1, .from = -1, .to = LONG_MAX - 1000, .operation = -1, .target = -1};
+        .every = 1, .from = -1, .to = LONG_MAX - 1000, .jobs = 1, .operation = -1, .state = -1};
     options.seed = (uint64_t)time(NULL);
     options_parse(count, arguments, &options);
-    struct sweep *sweep = apart_memory(sizeof *sweep);
-    return sweep_everything(&options, sweep) ? 0 : 1;
+    setvbuf(stdout, NULL, _IOFBF, PRINT_MAX);
+    shared = apart_memory(sizeof *shared);
+    int64_t began = harness_monotonic_ns();
+    say_missing(&options);
+    report_heading();
+    bool whole = run_workers(&options);
+    if (shared->stop)
+        printf("interrupted\n");
+    else if (!whole)
+        printf("a part of the sweep did not come to its end\n");
+    bool right = report(&options, began);
+    return right && whole && !shared->stop ? 0 : 1;
 }

@@ -9,7 +9,9 @@
 #ifndef KILLSWEEP_SWEEP_H
 #define KILLSWEEP_SWEEP_H
 
-#include "target.h"
+#include "state.h"
+
+#include <signal.h>
 
 enum operation {
     OPERATION_INJECT,        /* a clean target */
@@ -25,16 +27,18 @@ struct tally {
     long points;   /* deaths of skewctl */
     long attached; /* of these, those in the thread that attaches to the target */
     long draining; /* recovers that had to be repeated */
+    long kept;     /* targets given up, clocks right, as the image drained for too long */
 };
 
 /* What a sweep does, and where it is; shared with the process that started it. */
 struct sweep {
     enum operation operation;
-    enum target_kind kind;
-    bool random; /* after a random time, else at the points of traced.h */
-    long next;   /* the point, or the number of the random death, that is due */
-    long last;   /* where to end, at the latest */
-    long step;   /* from one point to the next */
+    const struct state *state;
+    const volatile sig_atomic_t *stop; /* once not 0: no more points */
+    bool random;                       /* after a random time, else at the points of traced.h */
+    long next; /* the point, or the number of the random death, that is due */
+    long last; /* where to end, at the latest */
+    long step; /* from one point to the next */
     uint64_t seed;
     struct tally tally;
     long number;      /* the system call of the last death */

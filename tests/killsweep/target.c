@@ -1,27 +1,14 @@
 /* See target.h. */
 #include "target.h"
 
-#include "victim.h"
+#include "state.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#define MINUTE INT64_C(60000000000)
-
-static const struct {
-    const char *name;
-    const char *victim;
-    const char *arguments[2];
-} kinds[TARGET_KINDS] = {
-    [TARGET_BUSY] = {"busy", "clock_reader", {"4", "20"}},
-    [TARGET_BLOCKED] = {"blocked", "blocked", {"restartable", NULL}},
-};
-
-const char *target_name(enum target_kind kind)
-{
-    return kinds[kind].name;
-}
+/* Far longer than that takes on a loaded machine. */
+#define STOPS_AGAIN_NS INT64_C(2000000000)
 
 /* The sweep waits for skewctl far more than for the target. */
 static void yield_to_skewctl(const struct snapshot *snapshot)
@@ -33,66 +20,141 @@ static void yield_to_skewctl(const struct snapshot *snapshot)
     }
 }
 
-struct target target_start(enum target_kind kind)
+struct target target_start(const struct state *state)
 {
-    struct target target = {.kind = kind, .allowed = SKEW_NONE};
-    target.victim =
-        victim_start(kinds[kind].victim, kinds[kind].arguments[0], kinds[kind].arguments[1], NULL);
+    struct target target = {.state = state, .allowed = SKEW_NONE, .told = SKEW_NONE};
+    state->start(&target);
     /* Once, so that what it does for the first time is done. */
-    if (kind == TARGET_BLOCKED)
-        assert_string_equal(child_ask(target.victim, "wake"), "ok");
-    target.before = snapshot_take(target.victim->pid);
+    state->expect(&target);
+    target.before = snapshot_take(target.live);
+    target.code = observe_code_mappings(target.live);
     yield_to_skewctl(&target.before);
     return target;
 }
 
+static void tell(struct target *target, unsigned skews)
+{
+    if (target->state->allow)
+        target->state->allow(target, skews);
+    target->told = skews;
+}
+
 void target_allow(struct target *target, unsigned skews)
 {
-    static const struct {
-        unsigned skew;
-        int64_t offset_ns;
-    } offsets[] = {{SKEW_NONE, 0}, {SKEW_OLD, -5 * MINUTE}, {SKEW_NEW, 90 * MINUTE}};
-    if (target->kind == TARGET_BUSY) {
-        for (size_t i = 0; i < 3; i++)
-            if (offsets[i].skew & skews & ~target->allowed)
-                clock_reader_allow(target->victim, "realtime", offsets[i].offset_ns);
-        for (size_t i = 0; i < 3; i++)
-            if (offsets[i].skew & ~skews & target->allowed)
-                clock_reader_forbid(target->victim, "realtime", offsets[i].offset_ns);
-    }
     target->allowed = skews;
+    if (!target->posed || !target->state->silent)
+        tell(target, skews);
 }
 
-/* Without its mappings, which only have to be as before when all is put back. */
-static struct snapshot without_mappings(const struct snapshot *snapshot)
+void target_pose(struct target *target)
 {
-    const char *threads = strstr(snapshot->facts, "\nthread ");
-    const char *mappings = strstr(snapshot->facts, "\nmap ");
-    if (!threads || !mappings)
-        fail_msg("the process has no threads or no mappings:\n%s", snapshot->facts);
-    return (struct snapshot){.facts = harness_format("%.*s%s", (int)(mappings - snapshot->facts),
-                                                     snapshot->facts, threads)};
+    if (!target->state->pose)
+        return;
+    /* What it cannot be told when it goes on must be right until then. */
+    if (target->state->silent)
+        tell(target, SKEW_ANY);
+    target->state->pose(target);
+    target->posed = true;
+    target->as_posed = snapshot_take(target->live);
 }
 
+void target_relax(struct target *target)
+{
+    if (!target->posed)
+        return;
+    target->state->relax(target);
+    target->posed = false;
+    target_allow(target, target->allowed);
+}
+
+bool target_drains(const struct target *target)
+{
+    return target->state->drains && (target->posed || !target->state->pose);
+}
+
+/* Whether that line of a snapshot has to be as before. */
+static bool counts(const char *line, size_t length, unsigned varies)
+{
+    if (strncmp(line, "map ", 4) == 0)
+        return !(varies & VARIES_MAPPINGS);
+    if (strncmp(line, "thread ", 7) != 0)
+        return true;
+    bool mask = memmem(line, length, " SigBlk ", 8) != NULL;
+    return !(varies & VARIES_THREADS) && !(varies & VARIES_MASKS && mask);
+}
+
+static const char *facts_without(const char *facts, unsigned varies)
+{
+    char *kept = harness_memory(strlen(facts) + 1), *end = kept;
+    for (const char *line = facts; *line;) {
+        size_t length = strcspn(line, "\n") + 1;
+        if (counts(line, length, varies)) {
+            memcpy(end, line, length);
+            end += length;
+        }
+        line += length;
+    }
+    return kept;
+}
+
+/* NULL where nothing differs that has to be as before. */
+static const char *difference(const struct snapshot *before, const struct snapshot *after,
+                              unsigned varies, bool vdso)
+{
+    struct snapshot old = {.facts = facts_without(before->facts, varies)};
+    struct snapshot new = {.facts = facts_without(after->facts, varies)};
+    if (vdso) {
+        old.vdso = before->vdso;
+        new.vdso = after->vdso;
+    }
+    return snapshot_difference(&old, &new);
+}
+
+static void expect_untraced(struct target *target)
+{
+    if (!child_alive(target->victim))
+        fail_msg("the target died, status 0x%x", (unsigned)target->victim->status);
+    observe_untraced(target->live);
+}
+
+/*
+ * Mappings only have to be as before when all is put back. A tracer's death
+ * lets a stopped thread run for the moment that it takes to stop again.
+ */
 void target_expect_right(struct target *target)
 {
-    struct child *victim = target->victim;
-    if (!child_alive(victim))
-        fail_msg("the target died, status 0x%x", (unsigned)victim->status);
-    struct snapshot now = snapshot_take(victim->pid);
-    struct snapshot before = without_mappings(&target->before);
-    struct snapshot after = without_mappings(&now);
-    const char *difference = snapshot_difference(&before, &after);
-    if (difference)
-        fail_msg("the target is not as before:\n%s", difference);
-    victim_check(victim);
-    const char *answer = child_ask(victim, target->kind == TARGET_BUSY ? "advance 64" : "wake");
-    if (strcmp(answer, "ok") != 0)
-        fail_msg("the target does not get on: %s", answer);
-    victim_check(victim);
+    expect_untraced(target);
+    const struct snapshot *before = target->posed ? &target->as_posed : &target->before;
+    int64_t end = harness_monotonic_ns() + STOPS_AGAIN_NS;
+    for (;;) {
+        struct snapshot now = snapshot_take(target->live);
+        const char *found =
+            difference(before, &now, target->state->varies | VARIES_MAPPINGS, false);
+        if (!found)
+            break;
+        if (!target->posed || harness_monotonic_ns() > end)
+            fail_msg("the target is not as before:\n%s", found);
+    }
+    /* What is held gets on when it is let go. */
+    if (!target->posed)
+        target->state->expect(target);
 }
 
-void target_expect_clean(const struct target *target)
+void target_expect_restored(struct target *target)
 {
-    snapshot_expect(&target->before, target->victim->pid);
+    target_expect_right(target);
+    struct vdso now = observe_vdso(target->live);
+    assert_int_equal(now.size, target->before.vdso.size);
+    assert_memory_equal(now.bytes, target->before.vdso.bytes, now.size);
+}
+
+void target_expect_clean(struct target *target)
+{
+    expect_untraced(target);
+    struct snapshot now = snapshot_take(target->live);
+    const char *found = difference(&target->before, &now, target->state->varies, true);
+    if (found)
+        fail_msg("the target is not as before:\n%s", found);
+    assert_int_equal(observe_code_mappings(target->live), target->code);
+    target->state->expect(target);
 }

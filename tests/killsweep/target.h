@@ -1,6 +1,6 @@
 /*
- * target.h - the two targets of the sweep and what must hold of them whenever
- * skewctl has died.
+ * target.h - a target of the sweep and what must hold of it whenever skewctl
+ * has died.
  *
  * Memory and failures are as in harness.h.
  */
@@ -9,39 +9,48 @@
 
 #include "observe.h"
 
-enum target_kind {
-    TARGET_BUSY,    /* threads that read the clock all the time, with short sleeps */
-    TARGET_BLOCKED, /* one thread in each kind of wait that the kernel restarts */
-    TARGET_KINDS
-};
-const char *target_name(enum target_kind kind);
-
 /* The skews that occur, as a set of bits. */
 enum {
     SKEW_NONE = 1,
     SKEW_OLD = 2,
     SKEW_NEW = 4,
+    SKEW_ANY = 7,
 };
 #define SKEW_OLD_TEXT "-5m"
 #define SKEW_NEW_TEXT "+1h30m"
 
+struct state;
+
 struct target {
-    enum target_kind kind;
-    struct child *victim;
+    const struct state *state;
+    struct child *victim; /* whom to talk to */
+    pid_t pid;            /* the process */
+    pid_t live;           /* one of its threads that lives as long as it */
     struct snapshot before;
-    unsigned allowed;
+    size_t code;      /* observe_code_mappings */
+    unsigned allowed; /* the skews that are right */
+    unsigned told;    /* those of which the program knows that they are */
+    bool posed;
+    struct snapshot as_posed;
 };
 
-struct target target_start(enum target_kind kind);
+struct target target_start(const struct state *state);
 /* From now on exactly these skews are right. */
 void target_allow(struct target *target, unsigned skews);
+/* Brings it into its state where it is not in it all the time; and out again. */
+void target_pose(struct target *target);
+void target_relax(struct target *target);
+/* Whether a recover may end with 7: done, but for a thread that is still in the image. */
+bool target_drains(const struct target *target);
 /*
- * Fails unless it is alive, none of its threads is traced or stopped, signal
- * masks and descriptors are as before, each of its threads gets on, and all
- * that its own oracle has seen so far was right.
+ * Fails unless it is alive, none of its threads is traced, all are stopped if
+ * they were and else none, signal masks and descriptors are as before, it gets
+ * on, and all that its own oracle has seen so far was right.
  */
 void target_expect_right(struct target *target);
+/* As that, and the vDSO is as before: what a recover that ends with 7 promises. */
+void target_expect_restored(struct target *target);
 /* Fails unless mappings and vDSO, and all else of observe.h, are as before the first inject. */
-void target_expect_clean(const struct target *target);
+void target_expect_clean(struct target *target);
 
 #endif

@@ -36,9 +36,9 @@ static void print_failure(const struct round *round, FILE *log)
 {
     const char *fault = round->fault->name;
     printf("FAILED: %s of the %s target with %s, call %ld: %s\n", act_name(round->act),
-           target_name(round->kind), fault, round->next, round->call);
+           round->state->name, fault, round->next, round->call);
     printf("  again: nthcall --operation %s --target %s --fault %s --from %ld --to %ld\n",
-           act_name(round->act), target_name(round->kind), fault, round->next, round->next);
+           act_name(round->act), round->state->name, fault, round->next, round->next);
     printf("  said: %s\n", round->said);
     apart_print(log);
     fflush(stdout);
@@ -66,14 +66,14 @@ static long round_whole(struct round *round)
 }
 
 /* A caller that waits is used otherwise than one that runs, by calls on the target alone. */
-static bool useful(const struct fault *fault, enum target_kind kind)
+static bool useful(const struct fault *fault, int state)
 {
     static const char *const about_target[] = {"ptrace", "waitid", "pwrite", "pread"};
-    if (kind == TARGET_BUSY)
+    if (state == STATE_BUSY)
         return true;
     for (size_t i = 0; i < sizeof about_target / sizeof *about_target; i++)
         if (strncmp(fault->name, about_target[i], strlen(about_target[i])) == 0)
-            return kind == TARGET_BLOCKED;
+            return state == STATE_BLOCKED;
     return false;
 }
 
@@ -88,11 +88,11 @@ static bool everything(const struct options *options, struct round *round)
     int64_t began = harness_monotonic_ns();
     for (size_t f = 0; f < fault_count; f++) {
         long here = 0, refused = 0, bad = 0;
-        for (int kind = 0; kind < TARGET_KINDS; kind++)
+        for (int state = STATE_BUSY; state <= STATE_BLOCKED; state++)
             for (int act = 0; act < ACTS; act++) {
-                if (!useful(&faults[f], (enum target_kind)kind) ||
+                if (!useful(&faults[f], state) ||
                     !named(options->operation, act_name((enum act)act)) ||
-                    !named(options->target, target_name((enum target_kind)kind)) ||
+                    !named(options->target, states[state].name) ||
                     !named(options->fault, faults[f].name))
                     continue;
                 if (harness_monotonic_ns() - began > options->limit * INT64_C(1000000000)) {
@@ -102,7 +102,7 @@ static bool everything(const struct options *options, struct round *round)
                 long step = options->every * (faults[f].stride ? faults[f].stride : 1);
                 *round = (struct round){
                     .act = (enum act)act,
-                    .kind = (enum target_kind)kind,
+                    .state = &states[state],
                     .fault = &faults[f],
                     .step = step,
                     .next = options->from ? options->from : 1 + options->seed % step,

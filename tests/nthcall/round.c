@@ -76,7 +76,7 @@ static unsigned skew_found(struct target *target, size_t code_mappings)
         changed > 15)
         return 0;
     unsigned skew = skew_listed();
-    if (skew && target->kind == TARGET_BUSY) {
+    if (skew && target->state == &states[STATE_BUSY]) {
         /* time() is left to the victim's own oracle: to measure it takes a second. */
         int64_t offset_ns = skew == SKEW_OLD ? -5 * MINUTE : 90 * MINUTE;
         clock_reader_expect(target->victim, "clock_gettime 0", offset_ns);
@@ -137,7 +137,7 @@ static void put_back(struct target *target)
 void round_run(void **state)
 {
     struct round *round = *state;
-    struct target target = target_start(round->kind);
+    struct target target = target_start(round->state);
     size_t code_mappings = observe_code_mappings(target.victim->pid);
     for (; !round->ended && round->next <= round->last; round->next += round->step) {
         struct keep *mark = harness_mark();

@@ -8,7 +8,7 @@
 #define NTHCALL_ROUND_H
 
 #include "fault.h"
-#include "target.h"
+#include "state.h"
 
 enum act {
     ACT_INJECT,  /* a clean target */
@@ -21,7 +21,7 @@ const char *act_name(enum act act);
 /* What is done, and where it is; shared with the process that started it. */
 struct round {
     enum act act;
-    enum target_kind kind;
+    const struct state *state;
     const struct fault *fault;
     long next; /* the n that is due */
     long last; /* where to end, at the latest */

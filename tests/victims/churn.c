@@ -22,7 +22,7 @@
 #define SECOND   INT64_C(1000000000)
 #define AT_ONCE  4
 #define READS    100
-#define OFF_MOST (INT64_C(600) * SECOND)
+#define OFF_MOST (INT64_C(6000) * SECOND)
 
 static _Atomic long ended;
 static atomic_uint errors;
