@@ -7,9 +7,18 @@
 #include "observe.h"
 #include "victim.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80 /* Linux 5.6 */
+#endif
 
 #define MICROSECOND INT64_C(1000)
 #define MILLISECOND INT64_C(1000000)
@@ -180,12 +189,70 @@ static void odd_arguments_end_as_before(void **state)
     assert_string_equal(child_ask(victim, "probe"), before);
 }
 
+static bool write_file(const char *path, const char *text)
+{
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
+    if (file >= 0)
+        close(file);
+    return written;
+}
+
+/* In the child, before exec, which takes it into the namespace. Async-signal-safe. */
+static void enter_time_namespace(void *shifts)
+{
+    if (unshare(CLONE_NEWTIME) != 0 || !write_file("/proc/self/timens_offsets", shifts))
+        _exit(125);
+}
+
+/*
+ * With clocks of its own a process is skewed by the same; what would be senseless outside
+ * may be right there, and the other way round.
+ */
+static void in_a_time_namespace(void **state)
+{
+    (void)state;
+    static char shifts[] = "monotonic 864000 500000000\nboottime 1728000 0\n";
+    struct start how = {.before_exec = enter_time_namespace, .argument = shifts};
+    struct child *reader =
+        child_start((const char *const[]){victim_path("clock_reader"), NULL}, &how);
+    for (int tries = 0; tries < 20 && child_alive(reader); tries++)
+        harness_sleep_ms(5);
+    if (!child_alive(reader))
+        harness_skip("no time namespace can be made here");
+    assert_string_equal(child_line(reader, HARNESS_DEADLINE_MS), "ready");
+    struct stat own, theirs;
+    if (stat("/proc/self/ns/time", &own) != 0 ||
+        stat(harness_format("/proc/%d/ns/time", reader->pid), &theirs) != 0 ||
+        own.st_ino == theirs.st_ino)
+        harness_skip("a new program does not enter the namespace with this kernel");
+    struct snapshot before = snapshot_take(reader->pid);
+    const char *pid = harness_format("%d", reader->pid);
+    /* Further back than the clock of this test stands, unless the machine is up for long. */
+    clock_reader_allow(reader, "monotonic", -200 * HOUR);
+    struct run run = skewctl_run("inject", "-p", pid, "--offset", "-200h", "--clock",
+                                 "monotonic,boottime", NULL);
+    run_expect(&run, 0);
+    clock_reader_expect(reader, harness_format("clock_gettime %d", CLOCK_MONOTONIC), -200 * HOUR);
+    clock_reader_expect(reader, harness_format("clock_gettime %d", CLOCK_BOOTTIME), -200 * HOUR);
+    clock_reader_expect(reader, harness_format("clock_gettime %d", CLOCK_REALTIME), 0);
+    victim_check_progress(reader, 50);
+    run = skewctl_run("inject", "-p", pid, "--offset", "-20000h", "--clock", "monotonic", NULL);
+    run_expect_error(&run, 2);
+    skewctl_recover(reader->pid);
+    snapshot_expect(&before, reader->pid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(offsets_of_all_kinds_by_update), harness_test(less_than_a_microsecond),
-        harness_test(default_is_the_realtime_family), harness_test(each_clock_alone),
-        harness_test(monotonic_keeps_its_order),      harness_test(odd_arguments_end_as_before),
+        harness_test(offsets_of_all_kinds_by_update),
+        harness_test(less_than_a_microsecond),
+        harness_test(default_is_the_realtime_family),
+        harness_test(each_clock_alone),
+        harness_test(monotonic_keeps_its_order),
+        harness_test(odd_arguments_end_as_before),
+        harness_test(in_a_time_namespace),
     };
     return cmocka_run_group_tests_name("clocks", tests, NULL, NULL);
 }

@@ -6,8 +6,10 @@
 #include "observe.h"
 #include "victim.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -109,6 +111,75 @@ static void already_traced(void **state)
     snapshot_expect(&before, victim->pid);
 }
 
+/* The tracer is a program of that name; it lets go when it is killed. */
+static void expect_tracer_named(struct child *victim, pid_t traced, const char *const argv[])
+{
+    struct snapshot before = snapshot_take(victim->pid);
+    struct child *tracer = child_start(argv, NULL);
+    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+    while (strcmp(observe_status(victim->pid, traced, "TracerPid"), "0") == 0) {
+        if (!child_alive(tracer) || harness_monotonic_ns() > end)
+            harness_skip("%s cannot attach here", argv[0]);
+        harness_sleep_ms(2);
+    }
+    const char *pid = harness_format("%d", victim->pid);
+    struct run run = inject(victim->pid);
+    run_expect_error(&run, 3);
+    if (!strstr(run.err, argv[0]))
+        fail_msg("%s is not named: %s", argv[0], run.err);
+    run = skewctl_run("doctor", "-p", pid, NULL);
+    run_expect(&run, 3);
+    assert_non_null(strstr(run.out, argv[0]));
+    child_kill(tracer);
+    victim_check(victim);
+    snapshot_expect(&before, victim->pid);
+    skewctl_inject(victim->pid, "-5m");
+    skewctl_recover(victim->pid);
+    snapshot_expect(&before, victim->pid);
+}
+
+static void traced_by_strace(void **state)
+{
+    (void)state;
+    if (!harness_program("strace"))
+        harness_skip("there is no strace");
+    struct child *victim = victim_start("idle", NULL);
+    expect_tracer_named(victim, victim->pid,
+                        (const char *const[]){"strace", "-o", "/dev/null", "-p",
+                                              harness_format("%d", victim->pid), NULL});
+}
+
+/* The tracer of another thread than the first stands in the way as well. */
+static void one_thread_traced(void **state)
+{
+    (void)state;
+    if (!harness_program("strace"))
+        harness_skip("there is no strace");
+    struct child *victim = victim_start("clock_reader", "2", NULL);
+    DIR *tasks = opendir(harness_format("/proc/%d/task", victim->pid));
+    pid_t other = 0;
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));)
+        if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != victim->pid)
+            other = atoi(entry->d_name);
+    closedir(tasks);
+    assert_int_not_equal(other, 0);
+    clock_reader_allow(victim, "realtime", INT64_C(-300000000000));
+    expect_tracer_named(victim, other,
+                        (const char *const[]){"strace", "-o", "/dev/null", "-p",
+                                              harness_format("%d", other), NULL});
+}
+
+static void traced_by_gdb(void **state)
+{
+    (void)state;
+    if (!harness_program("gdb"))
+        harness_skip("there is no gdb");
+    struct child *victim = victim_start("idle", NULL);
+    expect_tracer_named(victim, victim->pid,
+                        (const char *const[]){"gdb", "-q", "-nx", "-ex", "continue", "-p",
+                                              harness_format("%d", victim->pid), NULL});
+}
+
 static void not_permitted(void **state)
 {
     (void)state;
@@ -205,6 +276,9 @@ int main(void)
         harness_test(program_of_32_bits),
         harness_test(without_vdso),
         harness_test(already_traced),
+        harness_test(traced_by_strace),
+        harness_test(one_thread_traced),
+        harness_test(traced_by_gdb),
         harness_test(not_permitted),
         harness_test(own_process_of_a_user),
         harness_test(senseless_requests),
