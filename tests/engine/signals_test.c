@@ -55,16 +55,15 @@ static bool put_back(pid_t pid, const char *maps, const struct vdso *vdso)
            now.size == vdso->size && memcmp(now.bytes, vdso->bytes, vdso->size) == 0;
 }
 
-static void signals_are_not_lost(void **state)
+static void cycles_run(const char *manner)
 {
-    (void)state;
     struct skew_engine_options options = {
         .journal_path = harness_format("%s/signals.db", harness_directory(geteuid()))};
     struct skew_engine *engine;
     struct skew_error error = {0};
     if (skew_engine_open(&options, &engine, &error) != SKEW_OK)
         fail_msg("%s", error.message);
-    struct child *victim = victim_start("signals", NULL);
+    struct child *victim = victim_start("signals", manner, NULL);
     /* Not a whole snapshot: in its handlers the victim's signal masks are others. */
     const char *maps = observe_maps(victim->pid);
     struct vdso vdso = observe_vdso(victim->pid);
@@ -94,11 +93,24 @@ static void signals_are_not_lost(void **state)
     assert_int_equal(lost + doubled + missed + spurious + differences, 0);
 }
 
+static void signals_are_not_lost(void **state)
+{
+    (void)state;
+    cycles_run(NULL);
+}
+
+static void nor_where_their_thread_makes_the_calls(void **state)
+{
+    (void)state;
+    cycles_run("calls");
+}
+
 int main(int count, char **arguments)
 {
     cycles = count > 1 ? atoi(arguments[1]) : 300;
     const struct CMUnitTest tests[] = {
         harness_test(signals_are_not_lost),
+        harness_test(nor_where_their_thread_makes_the_calls),
     };
     return cmocka_run_group_tests_name("signals", tests, NULL, NULL);
 }
