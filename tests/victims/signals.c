@@ -1,17 +1,19 @@
 /*
- * signals [calls] - a thread that reads the clock, on an alternate stack, while signals
- * interrupt it: numbered real-time signals that another process queues to the
- * process and to the thread, 4000 a second together, so that they come while
- * it is stopped as well; a POSIX timer that expires a thousand times a second;
- * two interval timers. Counts that no signal is lost, doubled or out of order,
- * that each brings the value it was sent with, that no expiry of the timer goes
- * missing, and that the thread's signal mask stays as it is. Another
+ * signals [calls] - a thread that reads the clock, on an alternate stack, while
+ * signals interrupt it: numbered real-time signals that another process queues
+ * to the process and to the thread, 4000 a second together, so that they come
+ * while it is stopped as well; a POSIX timer that expires a thousand times a
+ * second; two interval timers. Counts that no signal is lost, doubled or out of
+ * order, that each brings the value it was sent with, that no expiry of the
+ * timer goes missing, and that the thread's signal mask stays as it is. Another
  * thread waits without a limit, and counts each EINTR without a handler having
- * run. "check" waits until all that was sent has been handled. PROGRESS is the
- * number of handled signals. With "calls" the threads that wait do so in a call that a stop may
- * end, so that the one that gets the signals is best for making calls in. It answers figures   "ok
- * HANDLED EXPIRIES LOST DOUBLED MISSED SPURIOUS": signals, expiries of the timer, signals that did
- * not come, that came twice or out of order, expiries that did not count, EINTRs
+ * run. With "calls" all that wait do so in a call that a stop may end, so that
+ * the thread that gets the signals is the best one to make calls in. "check"
+ * waits until all that was sent has been handled. PROGRESS is the number of
+ * handled signals. It answers
+ *     figures   "ok HANDLED EXPIRIES LOST DOUBLED MISSED SPURIOUS": signals,
+ *               expiries of the timer, signals that did not come, that came
+ *               twice or out of order, expiries that did not count, EINTRs
  */
 #include "dialogue.h"
 
