@@ -4,9 +4,11 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 
-enum skew_code command_open_engine(const struct options *options, struct skew_engine **engine)
+enum skew_code command_open_engine(const struct options *options, bool journal_optional,
+                                   struct skew_engine **engine)
 {
     struct skew_engine_options engine_options = {.journal_path = options->journal,
+                                                 .journal_optional = journal_optional,
                                                  .suspend_seccomp = options->suspend_seccomp};
     struct skew_error error = {0};
 

@@ -13,7 +13,8 @@ int command_list(const struct options *options);
 int command_scan(const struct options *options);
 int command_doctor(const struct options *options);
 
-/* Opens the engine on the journal that the user named, or the default one. */
-enum skew_code command_open_engine(const struct options *options, struct skew_engine **engine);
+/* Opens the engine on the journal that the user named, or the default one; optional: skewctl.h. */
+enum skew_code command_open_engine(const struct options *options, bool journal_optional,
+                                   struct skew_engine **engine);
 
 #endif

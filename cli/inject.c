@@ -19,7 +19,7 @@ static enum skew_code inject_one(struct skew_engine *engine, const struct option
 int command_inject(const struct options *options)
 {
     struct skew_engine *engine;
-    enum skew_code code = command_open_engine(options, &engine);
+    enum skew_code code = command_open_engine(options, false, &engine);
 
     if (code != SKEW_OK)
         return (int)code;

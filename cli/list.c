@@ -13,7 +13,7 @@ int command_list(const struct options *options)
     struct skew_report *reports = NULL;
     struct skew_error error = {0};
     size_t count = 0;
-    enum skew_code code = command_open_engine(options, &engine);
+    enum skew_code code = command_open_engine(options, false, &engine);
 
     if (code != SKEW_OK)
         return (int)code;

@@ -60,7 +60,7 @@ static int recover_listed(struct skew_engine *engine, const struct options *opti
 int command_recover(const struct options *options)
 {
     struct skew_engine *engine;
-    enum skew_code code = command_open_engine(options, &engine);
+    enum skew_code code = command_open_engine(options, options->pids.count != 0, &engine);
     int status;
 
     if (code != SKEW_OK)

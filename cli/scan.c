@@ -49,7 +49,7 @@ int command_scan(const struct options *options)
     struct skew_error error = {0};
     size_t count = 0;
     struct skew_unreadable unreadable = {0};
-    enum skew_code code = command_open_engine(options, &engine);
+    enum skew_code code = command_open_engine(options, false, &engine);
 
     if (code != SKEW_OK)
         return (int)code;

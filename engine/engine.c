@@ -2,6 +2,7 @@
  * engine.c - the public operations: finds the process and its row, finishes
  * what was interrupted, and hands over to inject.c, update.c or recover.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,11 @@ enum skew_code skew_engine_open(const struct skew_engine_options *options,
                          &journal_error) != JOURNAL_OK) {
             code = error_from_journal(error, 0, &journal_error);
         }
+        if (code != SKEW_OK && options != NULL && options->journal_optional &&
+            journal_open_memory(&opened->journal, &journal_error) == JOURNAL_OK) {
+            opened->unusable = *error;
+            code = SKEW_OK;
+        }
     }
     if (code != SKEW_OK) {
         skew_engine_close(opened);
@@ -45,6 +51,23 @@ void skew_engine_close(struct skew_engine *engine)
     }
     vdso_release(&engine->vdso);
     free(engine);
+}
+
+struct journal *journal_spare_begin(struct skew_engine *engine)
+{
+    struct journal *kept = engine->journal;
+    struct journal_error ignored;
+    if (journal_open_memory(&engine->journal, &ignored) != JOURNAL_OK) {
+        engine->journal = kept;
+        return NULL;
+    }
+    return kept;
+}
+
+void journal_spare_end(struct skew_engine *engine, struct journal *kept)
+{
+    journal_close(engine->journal);
+    engine->journal = kept;
 }
 
 enum skew_code row_find(struct skew_engine *engine, const struct target *target,
@@ -171,6 +194,10 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
         wanted.clocks = skew_clocks_default();
     }
     *report = (struct skew_report){.pid = pid};
+    if (engine->unusable.code != SKEW_OK) {
+        *error = engine->unusable;
+        return error->code;
+    }
     enum skew_code code = look_init(pid, wanted.force, error);
     if (code == SKEW_OK) {
         code = guard_open(pid, &guard, report, error);
@@ -295,10 +322,47 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
     return code;
 }
 
+/*
+ * What a recover with a spare journal came to. `known`: before, an injection of the
+ * process was known; if there is none any more the process is as it should be.
+ */
+static enum skew_code recovered_without(const struct skew_error *journal, bool known,
+                                        enum skew_code code, struct skew_report *report,
+                                        struct skew_error *error)
+{
+    if (code == SKEW_NOT_FOUND && !known) {
+        *error = *journal;
+        return error->code;
+    }
+    if (code == SKEW_NOT_FOUND) {
+        report->state = SKEW_STATE_RECOVERED;
+        code = SKEW_OK;
+    }
+    snprintf(report->note, sizeof report->note, "done without the journal: %.160s",
+             journal->message);
+    return code;
+}
+
 enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
                             struct skew_error *error)
 {
-    return recover_process(engine, pid, 0, recover_act, report, error);
+    struct skew_error failed = engine->unusable;
+    bool known = false;
+    enum skew_code code = recover_process(engine, pid, 0, recover_act, report, error);
+    if (failed.code == SKEW_OK) {
+        struct journal *kept = NULL;
+        if (code != SKEW_OK && error->journal) {
+            known = report->id != 0;
+            failed = *error;
+            kept = journal_spare_begin(engine);
+        }
+        if (kept == NULL) {
+            return code;
+        }
+        code = recover_process(engine, pid, 0, recover_act, report, error);
+        journal_spare_end(engine, kept);
+    }
+    return recovered_without(&failed, known, code, report, error);
 }
 
 static enum skew_code recover_row(struct skew_engine *engine, int64_t id, recovery_act *act,

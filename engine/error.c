@@ -32,6 +32,7 @@ enum skew_code error_set_plain(struct skew_error *error, enum skew_code code, pi
     error->tid = tid;
     error->errnum = errnum;
     error->operation = operation;
+    error->journal = false;
     error->advice[0] = '\0';
     size_t used = strnlen(message, sizeof error->message - 1);
     memcpy(error->message, message, used);
@@ -91,6 +92,7 @@ enum skew_code error_from_journal(struct skew_error *error, pid_t pid,
     *error = (struct skew_error){.code = code,
                                  .pid = pid,
                                  .errnum = journal_error->errnum,
+                                 .journal = true,
                                  .operation = journal_error->operation};
     memcpy(error->message, journal_error->message, sizeof journal_error->message);
     memcpy(error->advice, journal_error->advice, sizeof journal_error->advice);

@@ -410,6 +410,41 @@ static enum skew_code image_prepare(struct skew_engine *engine, const struct loo
                        error);
 }
 
+static enum skew_code undo_try(struct skew_engine *engine, struct journal_injection *row,
+                               struct skew_error *error)
+{
+    struct look look;
+    struct skew_report undone = {0};
+    enum skew_code code = look_open(&engine->vdso, row->key.pid, row->image_address, &look, error);
+    if (code == SKEW_OK) {
+        code = recover_look(engine, &look, row, JOURNAL_FAILED_UNDONE, &undone, error);
+        look_close(&look);
+    }
+    return code;
+}
+
+/* What was begun is undone even if that cannot be written down any more. */
+static enum skew_code undo_without_journal(struct skew_engine *engine,
+                                           const struct journal_injection *row,
+                                           struct skew_error *error)
+{
+    struct journal *kept = journal_spare_begin(engine);
+    if (kept == NULL) {
+        return error->code;
+    }
+    struct journal_injection copy = *row;
+    struct journal_error journal_error = {0};
+    struct skew_error undo_error = {0};
+    enum skew_code code = SKEW_FAILED;
+    if (journal_plan(engine->journal, &copy, engine->vdso.bytes, engine->vdso.size,
+                     &journal_error) == JOURNAL_OK) {
+        code = undo_try(engine, &copy, &undo_error);
+        *error = undo_error;
+    }
+    journal_spare_end(engine, kept);
+    return code;
+}
+
 /*
  * After a failure: back to how it was, and the row says so. Returns the code of
  * the failure; one that could not be undone was no refusal.
@@ -425,15 +460,12 @@ static enum skew_code injection_undo(struct skew_engine *engine, const struct in
                         error->message, &ignored);
         return error->code;
     }
-    struct look look;
     struct skew_error undo_error = {0};
-    struct skew_report undone = {0};
-    enum skew_code code =
-        look_open(&engine->vdso, row->key.pid, row->image_address, &look, &undo_error);
-    if (code == SKEW_OK) {
-        code = recover_look(engine, &look, row, JOURNAL_FAILED_UNDONE, &undone, &undo_error);
-        look_close(&look);
-    } else if (code == SKEW_NOT_FOUND && !target_alive(&injection->look->target)) {
+    enum skew_code code = undo_try(engine, row, &undo_error);
+    if (undo_error.journal) {
+        code = undo_without_journal(engine, row, &undo_error);
+    }
+    if (code == SKEW_NOT_FOUND && !target_alive(&injection->look->target)) {
         journal_advance(engine->journal, row->id, JOURNAL_GONE, error->message, &ignored);
         return error->code;
     }
@@ -507,16 +539,14 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
     code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "inject", "out of memory")
                : stages_run(&injection, report, error);
-    if (code == SKEW_OK) {
-        struct journal_error journal_error = {0};
-        if (journal_advance(engine->journal, row.id, JOURNAL_ACTIVE, NULL, &journal_error) !=
-            JOURNAL_OK) {
-            code = error_from_journal(error, look->target.pid, &journal_error);
-            error_advise(error,
-                         "the process is skewed all the same; skewctl recover -p %d undoes it",
-                         (int)look->target.pid);
-        }
-    } else {
+    struct journal_error journal_error = {0};
+    if (code == SKEW_OK && journal_advance(engine->journal, row.id, JOURNAL_ACTIVE, NULL,
+                                           &journal_error) != JOURNAL_OK) {
+        code = error_from_journal(error, look->target.pid, &journal_error);
+        /* Its advice would be the last word, and it is not. */
+        error->advice[0] = '\0';
+    }
+    if (code != SKEW_OK) {
         code = injection_undo(engine, &injection, &row, error);
     }
     report_from_row(&row, report);

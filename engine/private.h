@@ -16,9 +16,19 @@
 
 struct skew_engine {
     struct journal *journal;
-    struct vdso vdso; /* pristine */
+    struct skew_error unusable; /* code not SKEW_OK: why `journal` is one in memory alone */
+    struct vdso vdso;           /* pristine */
     bool suspend_seccomp;
 };
+
+/*
+ * For an undo that the journal would prevent: a journal in memory takes its place
+ * until the end. The process and its image say all that is needed (P3), and that
+ * every instant is safe to die in rests on the stub alone (P1). Returns the one to
+ * give back to the end, or NULL where that could not be done.
+ */
+struct journal *journal_spare_begin(struct skew_engine *engine);
+void journal_spare_end(struct skew_engine *engine, struct journal *kept);
 
 /* What a process turned out to be. */
 enum situation {

@@ -45,6 +45,7 @@ struct skew_error {
     pid_t tid;
     int errnum;
     const char *operation;
+    bool journal; /* it is the journal that failed, not the target */
     char message[320];
     char advice[200];
 };
@@ -113,6 +114,12 @@ struct skew_report {
 struct skew_engine_options {
     const char *journal_path; /* NULL: the default place, see journal.h */
     /*
+     * Opens even where the journal cannot be used. Then skew_recover() goes by what the
+     * process itself shows, skew_inject() returns what is wrong with the journal,
+     * and nothing is listed or found by id.
+     */
+    bool journal_optional;
+    /*
      * Where a seccomp filter of a target forbids a call that is needed, have the
      * kernel suspend the filter for it (PTRACE_O_SUSPEND_SECCOMP; takes
      * CAP_SYS_ADMIN) rather than refuse. Not safe against the death of the program
@@ -137,7 +144,11 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            const struct skew_request *request, struct skew_report *report,
                            struct skew_error *error);
 
-/* Puts one process back, by pid or by the id of an injection. */
+/*
+ * Puts one process back, by pid or by the id of an injection. By pid that works
+ * also where the journal fails: the image says all that is needed, and the note
+ * of the report says that the journal does not know.
+ */
 enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
                             struct skew_error *error);
 enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,

@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "journal/connection.h"
 #include "journal/error.h"
@@ -70,46 +71,79 @@ static enum journal_code configure(struct journal *journal, struct journal_error
     return JOURNAL_OK;
 }
 
-static enum journal_code open_database(struct journal *journal, struct journal_error *error)
+static enum journal_code settle(struct journal *journal, struct journal_error *error)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW |
-                      SQLITE_OPEN_EXRESCODE;
+    /* temp_store: no temporary file may be needed while a thread is held. */
+    return journal_execute(journal,
+                           "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
+                           "PRAGMA cell_size_check = ON;",
+                           "open", error);
+}
+
+static enum journal_code open_database(struct journal *journal, int more_flags,
+                                       struct journal_error *error)
+{
+    const int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE | more_flags;
     const int result = sqlite3_open_v2(journal->path, &journal->database, flags, NULL);
     if (result != SQLITE_OK)
         return journal_error_sqlite(error, journal->database, result, journal->path, "open");
     /* SQLite falls back to reading where it may not write. */
     if (sqlite3_db_readonly(journal->database, "main") != 0)
         return journal_error_sqlite(error, NULL, SQLITE_READONLY, journal->path, "open");
-
-    enum journal_code code = configure(journal, error);
-    if (code == JOURNAL_OK)
-        code = journal_schema_prepare(journal, error);
-    /* temp_store: no temporary file may be needed while a thread is held. */
-    return code == JOURNAL_OK
-               ? journal_execute(journal,
-                                 "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
-                                 "PRAGMA cell_size_check = ON;",
-                                 "open", error)
-               : code;
+    return configure(journal, error);
 }
 
-enum journal_code journal_open(const char *path, struct journal **journal,
-                               struct journal_error *error)
+static enum journal_code open_file(const char *path, struct journal *journal,
+                                   struct journal_error *error)
+{
+    enum journal_code code = journal_place_prepare(path, &journal->path, error);
+    if (code == JOURNAL_OK)
+        code = open_database(journal, SQLITE_OPEN_NOFOLLOW, error);
+    if (code == JOURNAL_OK)
+        code = journal_schema_prepare(journal, error);
+    return code == JOURNAL_OK ? settle(journal, error) : code;
+}
+
+static enum journal_code open_memory(struct journal *journal, struct journal_error *error)
+{
+    journal->path = strdup(":memory:");
+    if (journal->path == NULL)
+        return journal_error_set(error, JOURNAL_FAILED, ENOMEM, "open", "",
+                                 "no memory to open a journal");
+    enum journal_code code = open_database(journal, SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY, error);
+    if (code == JOURNAL_OK)
+        code = journal_schema_create(journal, error);
+    return code == JOURNAL_OK ? settle(journal, error) : code;
+}
+
+static enum journal_code open_with(bool in_memory, const char *path, struct journal **journal,
+                                   struct journal_error *error)
 {
     *journal = NULL;
     struct journal *opened = calloc(1, sizeof(*opened));
     if (opened == NULL)
         return journal_error_set(error, JOURNAL_FAILED, ENOMEM, "open", "",
                                  "no memory to open the journal");
-    enum journal_code code = journal_place_prepare(path, &opened->path, error);
-    if (code == JOURNAL_OK)
-        code = open_database(opened, error);
+    enum journal_code code =
+        in_memory ? open_memory(opened, error) : open_file(path, opened, error);
     if (code != JOURNAL_OK) {
         journal_close(opened);
         return code;
     }
     *journal = opened;
     return JOURNAL_OK;
+}
+
+enum journal_code journal_open(const char *path, struct journal **journal,
+                               struct journal_error *error)
+{
+    return open_with(false, path, journal, error);
+}
+
+enum journal_code journal_open_memory(struct journal **journal, struct journal_error *error)
+{
+    return open_with(true, NULL, journal, error);
 }
 
 void journal_close(struct journal *journal)

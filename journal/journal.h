@@ -113,6 +113,9 @@ struct journal;
  */
 enum journal_code journal_open(const char *path, struct journal **journal,
                                struct journal_error *error);
+/* One that lives in memory, empty and for this caller alone: for work that goes on without a file.
+ */
+enum journal_code journal_open_memory(struct journal **journal, struct journal_error *error);
 void journal_close(struct journal *journal);
 const char *journal_path(const struct journal *journal);
 /* How long to wait for another writer before JOURNAL_BUSY; negative restores the default, 10 s. */

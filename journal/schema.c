@@ -180,7 +180,7 @@ static enum journal_code judge_database(struct journal *journal, struct journal_
     return code == JOURNAL_OK ? judge(journal, application, version, error) : code;
 }
 
-static enum journal_code create_tables(struct journal *journal, struct journal_error *error)
+enum journal_code journal_schema_create(struct journal *journal, struct journal_error *error)
 {
     int64_t version;
     enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, OPERATION, error);
@@ -236,7 +236,7 @@ enum journal_code journal_schema_prepare(struct journal *journal, struct journal
     bool empty = false;
     enum journal_code code = judge_header(journal, &empty, error);
     if (code == JOURNAL_OK && empty)
-        code = create_tables(journal, error);
+        code = journal_schema_create(journal, error);
     /* Once more through SQLite: what is newest may still be in the WAL. */
     if (code == JOURNAL_OK)
         code = judge_database(journal, error);

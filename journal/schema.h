@@ -9,6 +9,9 @@
 /* An empty journal as the bytes of its file, for sqlite3_free(); NULL where memory ran out. */
 unsigned char *journal_schema_serialize(size_t *size);
 
+/* Creates the tables where there are none. */
+enum journal_code journal_schema_create(struct journal *journal, struct journal_error *error);
+
 /*
  * Judges the file behind a connection that has not run a statement yet, creates
  * the tables where it is empty, and puts it into WAL mode. A file that is not a
