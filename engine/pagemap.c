@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 
+#include "engine/memory.h"
 #include "engine/scope.h"
 
 #define PAGE   4096
@@ -23,6 +24,31 @@ bool pagemap_untouched(const struct target *target, uint64_t address, size_t siz
             return false;
         }
         if ((entry & IN_USE) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool memory_locked(const struct target *target)
+{
+    char text[4096];
+    uint64_t kilobytes;
+    return proc_file_read(target->directory, "status", text, sizeof text) > 0 &&
+           status_field_parse(text, "VmLck", 10, &kilobytes) && kilobytes > 0;
+}
+
+bool pagemap_blank(const struct target *target, int memory, uint64_t address, size_t size)
+{
+    static const uint8_t zeroes[PAGE];
+    if (pagemap_untouched(target, address, size)) {
+        return true;
+    }
+    if (!memory_locked(target)) {
+        return false;
+    }
+    for (size_t done = 0; done < size; done += PAGE) {
+        if (!memory_equals(memory, address + done, zeroes, PAGE)) {
             return false;
         }
     }

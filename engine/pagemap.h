@@ -13,4 +13,11 @@
  */
 bool pagemap_untouched(const struct target *target, uint64_t address, size_t size);
 
+/*
+ * The same; but a process that has locked its memory (mlockall(2)) has all pages
+ * from the start, so there it is enough that they hold nothing but zeroes.
+ * `memory` is a descriptor of memory.h.
+ */
+bool pagemap_blank(const struct target *target, int memory, uint64_t address, size_t size);
+
 #endif

@@ -257,7 +257,8 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = tracer_stop_all(tracer, error);
     }
     if (code == SKEW_OK && recovery->bare &&
-        !pagemap_untouched(tracer->target, recovery->image_address, recovery->image_size)) {
+        !pagemap_blank(tracer->target, tracer->memory, recovery->image_address,
+                       recovery->image_size)) {
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program began to use the mapping while it was looked at");
     }
@@ -293,7 +294,7 @@ static bool mapping_is_bare(const struct look *look, uint64_t address, size_t si
     const struct mapping *mapping = maps_find(&look->maps, address);
     return mapping != NULL && mapping->start == address && mapping->end == address + size &&
            maps_anonymous(&look->maps, address, address + size, permissions) &&
-           pagemap_untouched(&look->target, address, size);
+           pagemap_blank(&look->target, look->memory, address, size);
 }
 
 /*

@@ -3,7 +3,8 @@
  * doubled or overtaken by inject, update and recover, each brings its value,
  * timers lose no expiry, no wait ends for a stop, nothing of it stays behind.
  *
- * Run as `signals_test CYCLES`, that many in each of two manners; prints the figures that docs/safety.md quotes.
+ * Run as `signals_test CYCLES`, that many in each of two manners; prints the figures that
+ * docs/safety.md quotes.
  */
 #include "command.h"
 #include "observe.h"

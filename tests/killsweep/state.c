@@ -216,6 +216,8 @@ const struct state states[STATES] = {
                        .expect = blocked_expect},
     /* A single thread that never rests. */
     {.name = "lone", .argument = "clock_reader 1", READER},
+    /* What is mapped is there at once. */
+    {.name = "locked", .argument = "clock_reader 1 0 locked", READER},
     /* Most of them asleep, as in most programs. */
     {.name = "many", .argument = "clock_reader 64 100000", READER},
     {.name = "signals", .argument = "signals", COUNTS, .varies = VARIES_MASKS},

@@ -1,7 +1,8 @@
 /*
- * clock_reader [THREADS [PAUSE_US]] - reads the clocks through libc without
+ * clock_reader [THREADS [PAUSE_US [locked]]] - reads the clocks through libc without
  * rest (or with a pause between rounds) and judges every value against the
- * system call, which nobody skews. Builds with glibc and with musl.
+ * system call, which nobody skews. With "locked" all its memory, also what is
+ * mapped later, is locked (mlockall(2)). Builds with glibc and with musl.
  *
  * Right is: the call succeeds; fractions are in range; the value is the true
  * one plus one of the offsets allowed at that moment; CLOCK_MONOTONIC does not
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -311,6 +313,8 @@ int main(int count, char **arguments)
         pause_us = (useconds_t)atoi(arguments[2]);
     if (threads < 1 || threads > THREADS_MAX)
         return 2;
+    if (count > 3 && mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        return 1;
     for (size_t i = 0; i < OFFSETS_MAX; i++)
         for (size_t family = 0; family < FAMILIES; family++)
             atomic_store(&allowed[family][i], i == 0 ? 0 : NO_OFFSET);
