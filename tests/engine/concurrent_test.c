@@ -226,6 +226,42 @@ static void second_says_that_the_first_is_at_work(void **state)
     snapshot_expect(&before, reader->pid);
 }
 
+/* Fifty at once, each on a target of its own, with one journal. */
+static void fifty_on_fifty(void **state)
+{
+    (void)state;
+    enum { MANY = 50 };
+    struct child *targets[MANY], *commands[MANY];
+    struct snapshot before[MANY];
+    const char *journal = journal_new();
+    for (int i = 0; i < MANY; i++) {
+        targets[i] = victim_start("idle", NULL);
+        before[i] = snapshot_take(targets[i]->pid);
+    }
+    for (int i = 0; i < MANY; i++)
+        commands[i] =
+            child_start((const char *const[]){skewctl_path(), "inject", "-p",
+                                              harness_format("%d", targets[i]->pid), "--offset",
+                                              "-5m", "--journal", journal, NULL},
+                        NULL);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(child_wait(commands[i], 2 * HARNESS_DEADLINE_MS), 0);
+    struct run run = run_with(journal, "list", "-o", "json");
+    run_expect(&run, 0);
+    assert_string_equal(
+        json_query(run.out, "[.injections[] | select(.state == \"active\")] | length"), "50");
+    for (int i = 0; i < MANY; i++)
+        commands[i] = child_start((const char *const[]){skewctl_path(), "recover", "-p",
+                                                        harness_format("%d", targets[i]->pid),
+                                                        "--journal", journal, NULL},
+                                  NULL);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(child_wait(commands[i], 2 * HARNESS_DEADLINE_MS), 0);
+    expect_over(journal);
+    for (int i = 0; i < MANY; i++)
+        snapshot_expect(&before[i], targets[i]->pid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +269,7 @@ int main(void)
         harness_test(injects_with_two_journals),
         harness_test(inject_and_recover_with_one_journal),
         harness_test(inject_and_recover_with_two_journals),
+        harness_test(fifty_on_fifty),
         harness_test(second_waits_for_the_first),
         harness_test(second_says_that_the_first_is_at_work),
     };
