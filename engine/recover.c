@@ -62,7 +62,8 @@ struct recovery {
     uint64_t image_size;
     bool bare;     /* the image is a mapping that nobody has touched yet */
     bool stay;     /* only stubs are cleared: entries and image stay */
-    bool begun;    /* results: something may have been written */
+    bool begun;    /* results: something may have been written, */
+    bool changed;  /* or it was no longer what was looked at: a thread went on in a stub */
     bool restored; /* the clock is true again */
     bool unmapped;
     pid_t inside;         /* a thread that kept the image from being unmapped, */
@@ -249,6 +250,7 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = tracer_seize_all(tracer, error);
     }
     if (code == SKEW_OK && !look_holds(recovery->look, recovery->vdso, tracer->memory)) {
+        recovery->changed = true;
         code = error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
                                "the program was replaced or changed while it was looked at; "
                                "try again");
@@ -495,7 +497,7 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
                           &report->interrupted, error);
         save_abort(&recovery.save);
     }
-    *again = code != SKEW_OK && recovery.begun;
+    *again = code != SKEW_OK && (recovery.begun || recovery.changed);
     return recovery_conclude(engine, look, row, &recovery, end, code, report, error);
 }
 

@@ -257,13 +257,13 @@ const struct state states[STATES] = {
     {.name = "python", PROGRAM},
     {.name = "go",
      PROGRAM,
-     .varies = VARIES_MASKS | VARIES_THREADS | VARIES_MAPPINGS,
+     .varies = VARIES_MASKS | VARIES_THREADS | VARIES_MAPPINGS | VARIES_BRIEFLY,
      .drains = true},
     {.name = "java",
      PROGRAM,
-     .varies = VARIES_MASKS | VARIES_THREADS | VARIES_MAPPINGS,
+     .varies = VARIES_MASKS | VARIES_THREADS | VARIES_MAPPINGS | VARIES_BRIEFLY,
      .drains = true},
-    {.name = "redis", PROGRAM},
+    {.name = "redis", PROGRAM, .varies = VARIES_BRIEFLY},
 };
 
 const char *state_missing(const struct state *state)

@@ -15,6 +15,7 @@ enum {
     VARIES_MASKS = 1,    /* its handlers run all the time, and block signals */
     VARIES_THREADS = 2,  /* its threads come and go */
     VARIES_MAPPINGS = 4, /* so do its mappings; those of nameless code do not */
+    VARIES_BRIEFLY = 8,  /* anything, for a moment, as when it looks into a file */
 };
 
 struct state {
