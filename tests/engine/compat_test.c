@@ -47,6 +47,8 @@ static void recover(struct child *victim)
 static void cycles(const char *kind)
 {
     struct child *victim = victim_start("compat", kind, NULL);
+    /* A thread that is being made has its signals blocked until it runs. */
+    victim_check_progress(victim, 2);
     struct snapshot before = snapshot_take(victim->pid);
     for (int i = 0; i < CYCLES; i++) {
         assert_string_equal(child_ask(victim, "leave"), "ok");
