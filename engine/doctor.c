@@ -88,17 +88,17 @@ static void privileges_examine(struct findings *findings)
         finding_add(findings, "filters", SKEW_VERDICT_WARNING,
                     "no CAP_SYS_ADMIN: a process with a seccomp filter is refused unless forced");
     }
-    char scope[16];
-    if (proc_file_read(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) <= 0) {
+    char scope = privilege_yama_scope();
+    if (scope == '\0') {
         finding_add(findings, "yama", SKEW_VERDICT_OK, "not in this kernel");
-    } else if (scope[0] == '3') {
+    } else if (scope == '3') {
         finding_add(findings, "yama", SKEW_VERDICT_REFUSED,
                     "ptrace_scope is 3: nobody may attach until the next boot");
-    } else if (scope[0] != '0' && !privilege_may_trace_others()) {
+    } else if (scope != '0' && !privilege_may_trace_others()) {
         finding_add(findings, "yama", SKEW_VERDICT_REFUSED,
-                    "ptrace_scope is %c: only CAP_SYS_PTRACE may attach", scope[0]);
+                    "ptrace_scope is %c: only CAP_SYS_PTRACE may attach", scope);
     } else {
-        finding_add(findings, "yama", SKEW_VERDICT_OK, "ptrace_scope is %c", scope[0]);
+        finding_add(findings, "yama", SKEW_VERDICT_OK, "ptrace_scope is %c", scope);
     }
 }
 

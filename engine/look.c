@@ -15,6 +15,7 @@
 #include "engine/memory.h"
 #include "engine/pagemap.h"
 #include "engine/private.h"
+#include "engine/privilege.h"
 #include "engine/scope.h"
 
 #define CAPABILITY(number) (UINT64_C(1) << (number))
@@ -140,7 +141,10 @@ static enum skew_code memory_look(const struct vdso *vdso, struct look *look, ui
     if (memory < 0 || !memory_read(memory, look->vdso_address, look->live, vdso->size)) {
         error_set(error, error_code_for(errno), look->target.pid, errno, "read vDSO",
                   "cannot read its vDSO");
-        if (error->code == SKEW_NOT_PERMITTED) {
+        if (error->code == SKEW_NOT_PERMITTED && privilege_yama_scope() == '3') {
+            error_advise(error, "kernel.yama.ptrace_scope is 3: nobody may attach until the next "
+                                "boot");
+        } else if (error->code == SKEW_NOT_PERMITTED) {
             error_advise(error, "a process of another user takes CAP_SYS_PTRACE and "
                                 "CAP_DAC_OVERRIDE; skewctl doctor tells what you have");
         }

@@ -15,6 +15,7 @@
  * ordinary user cannot be known after such an execve(2), and is given up too.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/securebits.h>
 #include <sys/auxv.h>
 #include <sys/capability.h>
@@ -23,6 +24,7 @@
 
 #include "engine/error.h"
 #include "engine/privilege.h"
+#include "engine/target.h"
 
 static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_DAC_OVERRIDE, CAP_SYS_ADMIN};
 #define NEEDED_COUNT ((int)(sizeof needed / sizeof *needed))
@@ -61,6 +63,14 @@ bool privilege_may_open_others(void)
 bool privilege_may_read_filters(void)
 {
     return effective(CAP_SYS_ADMIN);
+}
+
+char privilege_yama_scope(void)
+{
+    char scope[16];
+    ssize_t size =
+        proc_file_read(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope);
+    return (char)(size > 0 ? scope[0] : '\0');
 }
 
 /*
