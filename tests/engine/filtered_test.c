@@ -146,7 +146,7 @@ static void reading_the_clock_kills(void **state)
     if (run.code == 3)
         harness_skip("the vDSO reads no clock by itself here");
     run_expect(&run, 0);
-    run = skewctl_run("inject", "-p", pid, "--offset", "-5m", "--clock", "boottime_alarm", NULL);
+    run = skewctl_run("inject", "-p", pid, "--offset", "5m", "--clock", "boottime_alarm", NULL);
     run_expect_error(&run, 3);
     victim_check_progress(victim, 1000);
     skewctl_recover(victim->pid);
