@@ -41,7 +41,7 @@ static struct interrupted run_interrupted(const char *const argv[], int64_t dela
     struct child *child = child_start(
         argv, &(struct start){.before_exec = errors_to_file, .argument = (void *)errors});
     nanosleep(&(struct timespec){.tv_nsec = delay_ns}, NULL);
-    for (int i = 0; i <= again && child_alive(child); i++)
+    for (int left = again ? 2 : 1; left > 0 && child_alive(child); left--)
         kill(child->pid, signal);
     int status = child_wait(child, HARNESS_DEADLINE_MS);
     return (struct interrupted){status, harness_file_read(errors, NULL)};
