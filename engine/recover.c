@@ -13,8 +13,12 @@
  *                         into a whole image, others are as before. Both work.
  *   5 all outside         from here on nobody enters the image; those that were
  *                         inside are let run until they have left it (settle.c).
+ *                         Where a stub was left behind, all begins anew here: a
+ *                         thread that left it may have made its mapping only now.
  *   6 registers saved,    the stub, or T in it, makes the munmap or does not;
- *     T unmaps            both are states before or after 7.
+ *     T unmaps            both are states before or after 7. T's stub goes over
+ *                         one that was left, in one write, so that the address
+ *                         noted behind it is there as long as the mapping is.
  *   7 T's registers back, as before, but for stubs.
  *     stubs zeroed
  *   8 T let go, row       done.
@@ -48,8 +52,8 @@
 /* Waits of 1, 2, 4, ... 256 ms between the tries. */
 #define HANDLER_TRIES   10
 #define HANDLER_WAIT_NS 1000000L
-/* How often a recover that failed half way is done over. */
-#define RECOVER_TRIES 3
+/* How often it is begun, with the one that lets threads out of stubs. */
+#define RECOVER_TRIES 4
 
 struct recovery {
     const struct vdso *vdso;
@@ -61,6 +65,7 @@ struct recovery {
     uint64_t image_address; /* 0 where nothing is mapped */
     uint64_t image_size;
     bool bare;     /* the image is a mapping that nobody has touched yet */
+    bool drain;    /* nothing is unmapped or cleared, but all are let out */
     bool stay;     /* only stubs are cleared: entries and image stay */
     bool begun;    /* results: something may have been written, */
     bool changed;  /* or it was no longer what was looked at: a thread went on in a stub */
@@ -230,6 +235,7 @@ static enum skew_code caller_unmaps(struct recovery *recovery, struct tracer *tr
     if (code != SKEW_OK) {
         return code;
     }
+    remote.taken = recovery->look->difference.stubs;
     code = image_unmap(recovery, &remote, error);
     return remote_conclude(&remote, code, error);
 }
@@ -271,18 +277,17 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
         code = leave_await(recovery, &scanner, error);
     }
     caller = caller_find(recovery, tracer);
-    if (code != SKEW_OK || recovery->inside != 0 || caller == NULL) {
+    if (code != SKEW_OK || recovery->inside != 0 || recovery->drain || caller == NULL) {
         return code;
     }
     if (!busy) {
         caller = tracer_release_others(tracer, caller);
     }
-    /* Leftover stubs go first: the remote call needs the first slot. */
-    if (recovery->look->difference.stubs) {
-        code = stubs_clear(recovery, tracer, error);
-    }
-    if (code == SKEW_OK && recovery->image_address != 0) {
+    if (recovery->image_address != 0) {
         code = caller_unmaps(recovery, tracer, caller, error);
+    }
+    if (code == SKEW_OK && recovery->look->difference.stubs) {
+        code = stubs_clear(recovery, tracer, error);
     }
     return code;
 }
@@ -303,8 +308,9 @@ static bool mapping_is_bare(const struct look *look, uint64_t address, size_t si
  * A mapping that an inject made just before it died, or even after: its thread
  * makes the call all the same. The data has no header yet, or the code stayed
  * behind when the data was unmapped. It is at the row's address, of exactly the
- * size asked for, nothing beside it, and never used. Anything else there is the
- * program's own. Returns its size, or 0, and where it begins.
+ * size asked for, nothing beside it, and never used; and a stub is left that
+ * has the address noted behind it. A row alone proves nothing: anything else
+ * there is the program's own. Returns its size, or 0, and where it begins.
  */
 static size_t bare_find(const struct look *look, const struct journal_injection *row,
                         uint64_t *address)
@@ -312,7 +318,8 @@ static size_t bare_find(const struct look *look, const struct journal_injection 
     uint64_t data = row->image_address;
     uint64_t code = data + image_data_size();
     uint64_t end = data + row->image_size;
-    if (look->image_found || data == 0 || end <= code) {
+    bool noted = look->difference.stubs && look->difference.note == data;
+    if (look->image_found || data == 0 || end <= code || !noted) {
         return 0;
     }
     if (maps_free(&look->maps, code, end) &&
@@ -352,11 +359,7 @@ static enum skew_code row_end(struct skew_engine *engine, const struct look *loo
     return SKEW_OK;
 }
 
-/*
- * The last word is the process's: whatever a recover believes it did, it is
- * looked at again. A thread that was in a stub when skewctl died may have made
- * its mapping only now, when it was let run out of it: then there is more to do.
- */
+/* The last word is the process's: whatever a recover believes it did, it is looked at again. */
 static enum skew_code recovery_confirm(struct skew_engine *engine, const struct look *before,
                                        struct journal_injection *row, enum journal_phase end,
                                        struct skew_report *report, struct skew_error *error)
@@ -368,10 +371,7 @@ static enum skew_code recovery_confirm(struct skew_engine *engine, const struct 
         return code;
     }
     bool same = look.target.start_time == before->target.start_time;
-    uint64_t bare;
-    if (same && bare_find(&look, row, &bare) != 0) {
-        code = recover_look(engine, &look, row, end, report, error);
-    } else if (same && look.situation != SITUATION_CLEAN) {
+    if (same && look.situation != SITUATION_CLEAN) {
         code = error_set(error, SKEW_FAILED, before->target.pid, 0, "confirm",
                          "the process still carries traces of the injection");
         error_advise(error, "run skewctl recover -p %d again", (int)before->target.pid);
@@ -444,10 +444,10 @@ static enum skew_code row_end_clean(struct skew_engine *engine, const struct loo
                    was_in_place ? "exec replaced the program" : "nothing was left to undo", error);
 }
 
-/* *again: it failed half way. */
+/* *drained: nobody is in a stub that was left. *again: it failed half way, or is half done. */
 static enum skew_code recover_once(struct skew_engine *engine, const struct look *look,
                                    struct journal_injection *row, enum journal_phase end,
-                                   bool *again, struct skew_report *report,
+                                   bool *drained, bool *again, struct skew_report *report,
                                    struct skew_error *error)
 {
     *again = false;
@@ -488,6 +488,7 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
                       : image_has_code(look, &engine->vdso) ? image_size_for(&engine->vdso)
                                                             : image_data_size(),
         .bare = bare != 0,
+        .drain = look->difference.stubs && !*drained,
     };
     code = scan_buffer == NULL || filter == NULL
                ? error_set(error, SKEW_FAILED, look->target.pid, 0, "recover", "out of memory")
@@ -497,26 +498,48 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
                           &report->interrupted, error);
         save_abort(&recovery.save);
     }
+    if (code == SKEW_OK && recovery.drain && recovery.inside == 0) {
+        *drained = *again = true;
+        return SKEW_OK;
+    }
     *again = code != SKEW_OK && (recovery.begun || recovery.changed);
     return recovery_conclude(engine, look, row, &recovery, end, code, report, error);
+}
+
+/* Half done, and the process cannot be looked at any more. */
+static enum skew_code recovery_cease(struct skew_engine *engine, const struct look *look,
+                                     const struct journal_injection *row,
+                                     const struct skew_error *look_error,
+                                     struct skew_report *report, struct skew_error *error)
+{
+    if (!target_alive(&look->target)) {
+        report->state = SKEW_STATE_GONE;
+        return row_end(engine, look, row, JOURNAL_GONE, "exited during recover", error);
+    }
+    *error = *look_error;
+    return error->code;
 }
 
 enum skew_code recover_look(struct skew_engine *engine, struct look *look,
                             struct journal_injection *row, enum journal_phase end,
                             struct skew_report *report, struct skew_error *error)
 {
-    bool again;
-    enum skew_code code = recover_once(engine, look, row, end, &again, report, error);
+    bool again, drained = false;
+    enum skew_code code = recover_once(engine, look, row, end, &drained, &again, report, error);
     for (int tries = 1; again && tries < RECOVER_TRIES; tries++) {
         struct look present;
-        struct skew_error ignored;
-        if (look_open(&engine->vdso, look->target.pid, row->image_address, &present, &ignored) !=
-            SKEW_OK) {
-            break;
+        struct skew_error look_error = {0};
+        enum skew_code looked =
+            look_open(&engine->vdso, look->target.pid, row->image_address, &present, &look_error);
+        if (looked != SKEW_OK) {
+            return code == SKEW_OK ? recovery_cease(engine, look, row, &look_error, report, error)
+                                   : code;
         }
         again = false;
         if (present.target.start_time == look->target.start_time) {
-            code = recover_once(engine, &present, row, end, &again, report, error);
+            code = recover_once(engine, &present, row, end, &drained, &again, report, error);
+        } else if (code == SKEW_OK) {
+            code = recovery_cease(engine, look, row, &look_error, report, error);
         }
         look_close(&present);
     }

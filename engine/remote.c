@@ -183,12 +183,13 @@ static enum skew_code remote_run(struct remote *remote,
             return code;
         }
         /* At the exit of the call, or in front of a signal: its own registers may go back. */
-        remote->adrift = false;
         if (remote->tracee->signal == 0) {
             code = tracee_registers_get(remote->tracee, &registers, error);
+            remote->adrift = code != SKEW_OK;
             *result = arch_syscall_result(&registers);
             return code;
         }
+        remote->adrift = false;
         if (tracee_signal_is_refusal(remote->tracee, remote->stub + SYSCALL_SIZE)) {
             /* It was meant for the call, not for the program. */
             remote->tracee->signal = 0;

@@ -147,6 +147,31 @@ static void expect_own_memory_kept(const struct death *death, void *context)
     ++*taken;
 }
 
+/* The same with memory that it has not written to yet: the row alone proves nothing. */
+static void expect_own_reservation_kept(const struct death *death, void *context)
+{
+    struct child *victim = death->victim;
+    size_t *taken = context;
+    struct snapshot after = snapshot_take(victim->pid);
+    struct journal_injection row;
+    if (snapshot_difference(&death->before, &after) || !row_live(&row))
+        return;
+    const char *reserve = harness_format("reserve %" PRIx64 " %x", row.image_address, DATA_SIZE);
+    assert_string_equal(child_ask(victim, reserve), "ok");
+    const char *maps = observe_maps(victim->pid);
+    recover_what_there_is(victim);
+    assert_string_equal(observe_maps(victim->pid), maps);
+    ++*taken;
+}
+
+static void own_reservation_at_the_place_of_the_image(void **state)
+{
+    (void)state;
+    size_t taken = 0;
+    killed_at_points(expect_own_reservation_kept, &taken);
+    assert_true(taken > 1);
+}
+
 static void own_memory_at_the_place_of_the_image(void **state)
 {
     (void)state;
@@ -159,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         harness_test(own_memory_at_the_place_of_the_image),
+        harness_test(own_reservation_at_the_place_of_the_image),
         harness_test(killed_and_journal_lost),
     };
     return cmocka_run_group_tests_name("leftovers", tests, NULL, NULL);

@@ -3,10 +3,12 @@
  * answers
  *     keep ADDRESS SIZE WHERE   "ok": it mapped that much there (hexadecimal),
  *                               and wrote something to that offset of it
+ *     reserve ADDRESS SIZE      "ok": the same, but it wrote nothing
  * and what it wrote must stay there.
  */
 #include "dialogue.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,17 +18,22 @@
 static const char precious[] = "precious data";
 static char *kept;
 
-static void keep(uintptr_t address, size_t size, size_t where, char *answer, size_t room)
+static char *reserve(uintptr_t address, size_t size, char *answer, size_t room)
 {
     char *memory = mmap((void *)address, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    if (memory != (char *)address) {
-        snprintf(answer, room, "bad mmap");
-        return;
+    bool there = memory == (char *)address;
+    snprintf(answer, room, there ? "ok" : "bad mmap");
+    return there ? memory : NULL;
+}
+
+static void keep(uintptr_t address, size_t size, size_t where, char *answer, size_t room)
+{
+    char *memory = reserve(address, size, answer, room);
+    if (memory) {
+        kept = memory + where;
+        memcpy(kept, precious, sizeof precious);
     }
-    kept = memory + where;
-    memcpy(kept, precious, sizeof precious);
-    snprintf(answer, room, "ok");
 }
 
 /* Through a pipe: where the memory is gone, write(2) says so and no signal comes. */
@@ -48,6 +55,8 @@ static void answer_line(const char *line, char *answer, size_t size)
     unsigned long address, length, where;
     if (sscanf(line, "keep %lx %lx %lx", &address, &length, &where) == 3)
         keep(address, length, where, answer, size);
+    else if (sscanf(line, "reserve %lx %lx", &address, &length) == 2)
+        reserve(address, length, answer, size);
     else if (strcmp(line, "check") != 0)
         snprintf(answer, size, "bad command");
     else if (kept && !still_kept())
