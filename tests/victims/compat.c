@@ -112,6 +112,9 @@ int main(int count, char **arguments)
         pthread_t other;
         if (pthread_create(&other, NULL, run_forever, NULL) != 0)
             return 1;
+        /* It begins with all signals blocked (pthread_create), which is not how it stays. */
+        for (long before = atomic_load(&rounds); atomic_load(&rounds) == before;)
+            usleep(100);
         dialogue_open();
         for (;;)
             dialogue_poll(-1, answer_line);
