@@ -187,13 +187,16 @@ static void read_round(struct offsets *monotonic_before, int64_t *monotonic_last
     int64_t monotonic_high = true_time(CLOCK_MONOTONIC);
     judge("clock_gettime of the monotonic clock", MONOTONIC_FAMILY, &monotonic,
           now - monotonic_high, now - monotonic_low);
-    if (memcmp(&monotonic, monotonic_before, sizeof monotonic) == 0 && now < *monotonic_last)
+    /* Where the list has changed since the round began, the offset may have changed with it. */
+    struct offsets monotonic_after = offsets_now(MONOTONIC_FAMILY);
+    bool stood = memcmp(&monotonic, &monotonic_after, sizeof monotonic) == 0;
+    if (stood && memcmp(&monotonic, monotonic_before, sizeof monotonic) == 0 &&
+        now < *monotonic_last)
         wrong("the monotonic clock went back by %" PRId64 " ns", *monotonic_last - now);
     /* While two offsets are allowed any step between them is. */
-    bool single = true;
     for (size_t i = 1; i < OFFSETS_MAX; i++)
-        single = single && (monotonic.value[i] == NO_OFFSET || monotonic.value[0] == NO_OFFSET);
-    *monotonic_last = single ? now : INT64_MIN;
+        stood = stood && (monotonic.value[i] == NO_OFFSET || monotonic.value[0] == NO_OFFSET);
+    *monotonic_last = stood ? now : INT64_MIN;
     *monotonic_before = monotonic;
 }
 
