@@ -1,7 +1,7 @@
 /*
  * parameters_test.c - what skewctl says and does on a kernel that was booted with
  * a parameter that takes away something it needs or would rather have; in the
- * guests of scripts/kernels. On any other boot there is nothing to test.
+ * guests of scripts/kernels; and what it does without one.
  *
  * Each test holds that doctor tells beforehand what inject then comes to.
  */
@@ -55,18 +55,6 @@ static void expect_refusal(struct child *victim, int code, const char *reason)
     victim_check(victim);
 }
 
-static void no_vdso(void **state)
-{
-    (void)state;
-    need(__func__, "vdso=0");
-    struct child *victim = victim_start("idle", NULL);
-    struct snapshot before = snapshot_take(victim->pid);
-    assert_int_equal(before.vdso.size, 0);
-    expect_text(doctor_says("vdso", 3), "refused this kernel gives processes no vDSO");
-    expect_refusal(victim, 3, "vDSO");
-    snapshot_expect(&before, victim->pid);
-}
-
 /* Inject, update and recover, as a program that reads the clock all the time sees them. */
 static void expect_cycle(void)
 {
@@ -87,6 +75,26 @@ static void expect_cycle(void)
     clock_reader_forbid(victim, "realtime", 90 * MINUTE);
     victim_check_progress(victim, 10);
     clock_reader_expect_all(victim, 0);
+    snapshot_expect(&before, victim->pid);
+}
+
+static void no_parameter(void **state)
+{
+    (void)state;
+    expect_text(doctor_says("vdso", 0), "ok ");
+    expect_text(doctor_says("attach and write", 0), "ok ");
+    expect_cycle();
+}
+
+static void no_vdso(void **state)
+{
+    (void)state;
+    need(__func__, "vdso=0");
+    struct child *victim = victim_start("idle", NULL);
+    struct snapshot before = snapshot_take(victim->pid);
+    assert_int_equal(before.vdso.size, 0);
+    expect_text(doctor_says("vdso", 3), "refused this kernel gives processes no vDSO");
+    expect_refusal(victim, 3, "vDSO");
     snapshot_expect(&before, victim->pid);
 }
 
@@ -128,10 +136,8 @@ static void no_attaching(void **state)
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(no_vdso),
-        harness_test(slow_clock_source),
-        harness_test(no_forced_writes),
-        harness_test(no_attaching),
+        harness_test(no_parameter),     harness_test(no_vdso),      harness_test(slow_clock_source),
+        harness_test(no_forced_writes), harness_test(no_attaching),
     };
     if (count > 1)
         cmocka_set_test_filter(arguments[1]);
