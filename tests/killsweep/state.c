@@ -220,7 +220,7 @@ const struct state states[STATES] = {
     {.name = "locked", .argument = "clock_reader 1 0 locked", READER},
     /* Most of them asleep, as in most programs. */
     {.name = "many", .argument = "clock_reader 64 100000", READER},
-    {.name = "signals", .argument = "signals", COUNTS, .varies = VARIES_MASKS},
+    {.name = "signals", .argument = "signals restarted", COUNTS, .varies = VARIES_MASKS},
     /* In a handler on a small alternate stack that interrupted a clock read. */
     {.name = "handler",
      .argument = "parked tight",

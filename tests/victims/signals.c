@@ -1,5 +1,5 @@
 /*
- * signals [calls] - a thread that reads the clock, on an alternate stack, while
+ * signals [calls | restarted] - a thread that reads the clock, on an alternate stack, while
  * signals interrupt it: numbered real-time signals that another process queues
  * to the process and to the thread, 4000 a second together, so that they come
  * while it is stopped as well; a POSIX timer that expires a thousand times a
@@ -8,7 +8,9 @@
  * timer goes missing, and that the thread's signal mask stays as it is. Another
  * thread waits without a limit, and counts each EINTR without a handler having
  * run. With "calls" all that wait do so in a call that a stop may end, so that
- * the thread that gets the signals is the best one to make calls in. "check"
+ * the thread that gets the signals is the best one to make calls in; with
+ * "restarted" that other thread waits in one that no stop ends, not even where
+ * skewctl dies right after it. "check"
  * waits until all that was sent has been handled. PROGRESS is the number of
  * handled signals. It answers
  *     figures   "ok HANDLED EXPIRIES LOST DOUBLED MISSED SPURIOUS": signals,
@@ -19,6 +21,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -163,7 +166,9 @@ static void *read_forever(void *unused)
     return unused;
 }
 
-/* Of all that a stop may end, the wait that is made most. */
+static bool restarted;
+
+/* Of all that a stop may end, the wait that is made most; or one that the kernel restarts. */
 static void *wait_forever(void *unused)
 {
     mask_set(TO_WAITER, TO_WAITER);
@@ -172,11 +177,11 @@ static void *wait_forever(void *unused)
     for (;;) {
         sig_atomic_t before = waiter_handled;
         struct epoll_event event;
-        int result = epoll_wait(set, &event, 1, -1);
+        int result = restarted ? poll(NULL, 0, -1) : epoll_wait(set, &event, 1, -1);
         /* Before the signal, a handler may have run that was late for the last wait. */
         if (result != -1 || errno != EINTR || waiter_handled == before) {
             atomic_fetch_add(&spurious, 1);
-            wrong("epoll_wait ended early", result);
+            wrong("a wait ended early", result);
         }
     }
     return unused;
@@ -328,6 +333,7 @@ static void dialogue_await(void)
 int main(int count, char **arguments)
 {
     bool calls = count > 1 && strcmp(arguments[1], "calls") == 0;
+    restarted = count > 1 && strcmp(arguments[1], "restarted") == 0;
     traffic =
         mmap(NULL, sizeof *traffic, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (traffic == MAP_FAILED)
