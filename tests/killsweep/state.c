@@ -213,7 +213,9 @@ const struct state states[STATES] = {
     [STATE_BLOCKED] = {.name = "blocked",
                        .argument = "blocked restartable",
                        .start = victim_begin,
-                       .expect = blocked_expect},
+                       .expect = blocked_expect,
+                       /* sigsuspend(2) has the thread's own mask until it waits again. */
+                       .varies = VARIES_BRIEFLY},
     /* A single thread that never rests. */
     {.name = "lone", .argument = "clock_reader 1", READER},
     /* What is mapped is there at once. */
