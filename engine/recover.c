@@ -502,8 +502,11 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
         *drained = *again = true;
         return SKEW_OK;
     }
-    *again = code != SKEW_OK && (recovery.begun || recovery.changed);
-    return recovery_conclude(engine, look, row, &recovery, end, code, report, error);
+    bool failed = code != SKEW_OK;
+    code = recovery_conclude(engine, look, row, &recovery, end, code, report, error);
+    /* Where that is no failure after all, the process has exited. */
+    *again = failed && code != SKEW_OK && (recovery.begun || recovery.changed);
+    return code;
 }
 
 /* Half done, and the process cannot be looked at any more. */

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 static const char *present_state(void)
 {
@@ -76,6 +77,37 @@ static void recover_waits_for_a_handler_on_many_stacks(void **state)
     recover_waits(victim_start("parked", "deep", NULL));
 }
 
+/*
+ * The program ends between the tries of a recover. One that is not ended before the last
+ * try, on a machine that is busy with other things, shows nothing: then once more.
+ */
+static void killed_while_recover_waits(void **state)
+{
+    (void)state;
+    for (int tries = 0; tries < 5; tries++) {
+        struct child *victim = victim_start("parked", NULL);
+        struct vdso vdso = observe_vdso(victim->pid);
+        skewctl_inject(victim->pid, "-5m");
+        park(victim, "elsewhere");
+        struct child *recover =
+            child_start(skewctl_arguments("recover", "--all", "-o", "json", NULL), NULL);
+        int64_t deadline = harness_monotonic_ns() + INT64_C(20000000000);
+        while (memcmp(observe_vdso(victim->pid).bytes, vdso.bytes, vdso.size) != 0) {
+            assert_true(harness_monotonic_ns() < deadline);
+            harness_sleep_ms(1);
+        }
+        child_kill(victim);
+        int status = child_wait(recover, 20);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 7)
+            continue;
+        assert_int_equal(WEXITSTATUS(status), 0);
+        assert_string_equal(present_state(), "");
+        return;
+    }
+    fail_msg("no program could be ended before the last try");
+}
+
 /* While the old image drains there is no place for another skew: it is said so, and no second
  * image. */
 static void inject_while_draining(void **state)
@@ -134,6 +166,7 @@ int main(void)
         harness_test(recover_waits_for_a_handler),
         harness_test(recover_waits_for_a_handler_on_a_small_stack),
         harness_test(recover_waits_for_a_handler_on_many_stacks),
+        harness_test(killed_while_recover_waits),
         harness_test(inject_while_draining),
         harness_test(inject_into_an_interrupted_read),
         harness_test(inject_into_a_read_interrupted_on_a_small_stack),
