@@ -107,8 +107,11 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
         scanner->ranges[scanner->range_count++] =
             (struct scan_range){recovery->image_address + image_data_size(),
                                 recovery->image_address + recovery->image_size};
-        scanner->scratch = (struct scan_range){recovery->image_address,
-                                               recovery->image_address + image_data_size()};
+    }
+    /* On its stack a thread reads the time back, and will go on to the stub. */
+    if (recovery->look->image_found) {
+        scanner->scratch = (struct scan_range){recovery->look->image_address,
+                                               recovery->look->image_address + image_data_size()};
     }
 }
 
