@@ -22,6 +22,7 @@
 #include "engine/error.h"
 #include "engine/freezer.h"
 #include "engine/private.h"
+#include "engine/worker.h"
 
 /* With what else a command does, a refusal takes less than 250 ms. */
 #define PATIENCE_NS   INT64_C(180000000)
@@ -39,7 +40,7 @@ struct obstacles {
 };
 
 /* State, tracer and seccomp mode stand in one file: proc_pid_status(5). */
-static void thread_look(int tasks, const char *tid, struct obstacles *obstacles)
+static void thread_look(int tasks, const char *tid, uint32_t worker, struct obstacles *obstacles)
 {
     char path[TASK_PATH_SIZE];
     char text[4096];
@@ -56,7 +57,9 @@ static void thread_look(int tasks, const char *tid, struct obstacles *obstacles)
     if (state == 'Z' || state == 'X') {
         return;
     }
-    if (state == 'D' && obstacles->waiting == 0) {
+    /* One of the kernel's own is not going to be stopped, so it may wait. */
+    if (state == 'D' && obstacles->waiting == 0 &&
+        (worker == 0 || !worker_is(tasks, (pid_t)strtol(tid, NULL, 10), worker))) {
         obstacles->waiting = (pid_t)strtol(tid, NULL, 10);
     }
     if (status_field_parse(text, "TracerPid", 10, &value) && value != 0) {
@@ -72,6 +75,7 @@ static enum skew_code threads_look(const struct target *target, struct obstacles
                                    struct skew_error *error)
 {
     *obstacles = (struct obstacles){0};
+    uint32_t worker = worker_mark();
     int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *tasks = list < 0 ? NULL : fdopendir(list);
     if (tasks == NULL) {
@@ -84,7 +88,7 @@ static enum skew_code threads_look(const struct target *target, struct obstacles
     }
     for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
         if (entry->d_name[0] != '.') {
-            thread_look(dirfd(tasks), entry->d_name, obstacles);
+            thread_look(dirfd(tasks), entry->d_name, worker, obstacles);
         }
     }
     closedir(tasks);

@@ -39,7 +39,7 @@ uint32_t worker_mark(void)
 
 bool worker_exists(const struct target *target, uint32_t mark)
 {
-    if (mark == 0 || target->threads < 2) {
+    if (mark == 0) {
         return false;
     }
     int list = openat(target->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
