@@ -283,7 +283,7 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
         strncpy(report->note, "whole; left alone", sizeof report->note - 1);
         return SKEW_OK;
     }
-    if (row->phase == JOURNAL_UPDATING && look->skewed) {
+    if (row->phase == JOURNAL_UPDATING && look->skewed && look->skew.clocks != 0) {
         /* The old skew or the new: a reader sees one or the other, never a mixture. */
         struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
                                        .clocks = look->skew.clocks,

@@ -127,9 +127,15 @@ static enum skew_code machine_survey(struct skew_engine *engine, struct survey *
     }
     for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        struct skew_error ignored;
+        struct skew_error reason = {0};
+        enum skew_code code = pid > 0 ? process_survey(engine, pid, survey, &reason) : SKEW_OK;
+        if (code != SKEW_OK && reason.journal) {
+            *error = reason;
+            closedir(processes);
+            return code;
+        }
         /* Whoever is gone, has no vDSO or is a kernel thread has no traces. */
-        if (pid > 0 && process_survey(engine, pid, survey, &ignored) == SKEW_NOT_PERMITTED) {
+        if (code == SKEW_NOT_PERMITTED) {
             unreadable->first = unreadable->count++ == 0 ? pid : unreadable->first;
         }
     }
