@@ -190,6 +190,25 @@ static enum skew_code code_place(struct injection *injection, struct remote *rem
                       error);
 }
 
+/*
+ * Nothing may lead into an image that is not there. The program has run since it was
+ * made, and may unmap or overwrite what it does not know. What lies there then may be
+ * the program's, so it is left to recover, which looks.
+ */
+static enum skew_code image_confirm(struct injection *injection, const struct tracer *tracer,
+                                    struct skew_error *error)
+{
+    const struct image *image = injection->image;
+    if (memory_equals(tracer->memory, image->address, image->data, IMAGE_DATA_USED) &&
+        memory_equals(tracer->memory, image->address + image->data_size, image->code,
+                      image->size - image->data_size)) {
+        return SKEW_OK;
+    }
+    injection->unsure = true;
+    return error_set_plain(error, SKEW_FAILED, tracer->target->pid, 0, 0, "look again",
+                           "the program changed the mappings of the image");
+}
+
 /* All or none, as long as skewctl lives: what was patched before a failure is put back. */
 static enum skew_code entries_patch(const struct injection *injection, const struct tracer *tracer,
                                     struct skew_error *error)
@@ -242,7 +261,10 @@ static enum skew_code stage_run(struct injection *injection, struct scanner *sca
         code = code_place(injection, remote, error);
         break;
     case STAGE_PATCH:
-        code = settle_empty(scanner, &remote->tracee, error);
+        code = image_confirm(injection, remote->tracer, error);
+        if (code == SKEW_OK) {
+            code = settle_empty(scanner, &remote->tracee, error);
+        }
         if (code == SKEW_OK) {
             code = entries_patch(injection, remote->tracer, error);
             injection->patched = true;
