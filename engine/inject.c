@@ -27,7 +27,7 @@
  * If there is but one and it runs, it is let go after 5, 6 and 8, and stopped
  * again: a thread that runs loses nothing by being stopped several times, and
  * so is held for less at a time. What it then meets is what a skewctl that died
- * there would have left.
+ * there would have left; a child that is forked meanwhile keeps what there was.
  *
  * If a thread is anywhere: before 8 nobody can reach the image; in 8 nobody
  * runs; a thread at an entry's first byte takes the jump.
@@ -191,9 +191,9 @@ static enum skew_code code_place(struct injection *injection, struct remote *rem
 }
 
 /*
- * Nothing may lead into an image that is not there. The program has run since it was
- * made, and may unmap or overwrite what it does not know. What lies there then may be
- * the program's, so it is left to recover, which looks.
+ * Under the stop: nothing may lead into an image that is not there. The program has run
+ * since it was made, and may unmap or overwrite what it does not know. What lies there
+ * then may be the program's, so it is left to recover, which looks.
  */
 static enum skew_code image_confirm(struct injection *injection, const struct tracer *tracer,
                                     struct skew_error *error)
@@ -261,9 +261,9 @@ static enum skew_code stage_run(struct injection *injection, struct scanner *sca
         code = code_place(injection, remote, error);
         break;
     case STAGE_PATCH:
-        code = image_confirm(injection, remote->tracer, error);
+        code = settle_empty(scanner, &remote->tracee, error);
         if (code == SKEW_OK) {
-            code = settle_empty(scanner, &remote->tracee, error);
+            code = image_confirm(injection, remote->tracer, error);
         }
         if (code == SKEW_OK) {
             code = entries_patch(injection, remote->tracer, error);
@@ -283,6 +283,9 @@ static enum skew_code stage_run(struct injection *injection, struct scanner *sca
     if (code == SKEW_OK) {
         injection->stage++;
     } else if (!injection->patched) {
+        /* The program has run since: recover looks what lies there. */
+        injection->unsure =
+            injection->unsure || (injection->alone && injection->stage > STAGE_DATA);
         image_remove(injection, remote);
     }
     return code;

@@ -169,15 +169,11 @@ static bool thread_stat_read(int directory, const char *tid, struct proc_stat *s
     return proc_file_read(directory, path, text, sizeof text) > 0 && proc_stat_parse(text, stat);
 }
 
-static bool thread_live(const struct target *target, const char *tid, char *state)
+static bool thread_live(const struct target *target, const char *tid)
 {
     struct proc_stat stat;
-    if (!thread_stat_read(target->directory, tid, &stat) || stat.state == 'Z' ||
-        stat.state == 'X') {
-        return false;
-    }
-    *state = stat.state;
-    return true;
+    return thread_stat_read(target->directory, tid, &stat) && stat.state != 'Z' &&
+           stat.state != 'X';
 }
 
 /* Finds a thread that has not exited: nearly always the first in the list, the leader. */
@@ -195,7 +191,7 @@ static enum skew_code threads_look(struct target *target, struct skew_error *err
     }
     struct dirent *entry;
     while (target->live_tid == 0 && (entry = readdir(tasks)) != NULL) {
-        if (entry->d_name[0] != '.' && thread_live(target, entry->d_name, &target->state)) {
+        if (entry->d_name[0] != '.' && thread_live(target, entry->d_name)) {
             target->live_tid = (pid_t)atoi(entry->d_name);
         }
     }
@@ -305,15 +301,24 @@ static enum skew_code target_open_once(pid_t pid, struct target *target, struct 
     return code;
 }
 
-/*
- * That a process is no more ends its row in the journal, so it is said only
- * where a second look and kill(2) agree: a zombie is found gone twice.
- */
+/* A process of somebody else that /proc does not show (proc(5), hidepid=2). */
+static bool target_hidden(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    return access(path, F_OK) != 0 && kill(pid, 0) != 0 && errno == EPERM;
+}
+
+/* That a process is no more ends its row in the journal, so it is looked for twice. */
 enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
 {
     enum skew_code code = target_open_once(pid, target, error);
     if (code == SKEW_NOT_FOUND && (kill(pid, 0) == 0 || errno == EPERM)) {
         code = target_open_once(pid, target, error);
+    }
+    if (code == SKEW_NOT_FOUND && target_hidden(pid)) {
+        code = error_set(error, SKEW_NOT_PERMITTED, pid, 0, "open process",
+                         "/proc hides it (hidepid)");
     }
     return code;
 }

@@ -22,7 +22,6 @@ struct target {
     char command[64];
     pid_t live_tid; /* a thread that has not exited: the leader may have */
     unsigned threads;
-    char state;            /* of live_tid, as in proc(5): R S D T t ... */
     unsigned seccomp;      /* 0 none, 1 strict, 2 filter */
     uint64_t capabilities; /* permitted */
     bool kernel_thread;
