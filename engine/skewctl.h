@@ -75,6 +75,29 @@ enum skew_code skew_clocks_parse(const char *names, uint64_t *clocks, struct ske
 /* Writes the names of a set, comma separated; always terminated. Returns buffer. */
 const char *skew_clocks_format(uint64_t clocks, char *buffer, size_t size);
 
+/* Which processes are meant. */
+enum skew_select_kind {
+    SKEW_SELECT_PID,
+    SKEW_SELECT_TREE,      /* a process and its descendants */
+    SKEW_SELECT_CGROUP,    /* all of a cgroup and of those below it */
+    SKEW_SELECT_CONTAINER, /* by id, or the beginning of one */
+    SKEW_SELECT_PIDNS,     /* all in the pid namespace of a process, or in one made within it */
+};
+struct skew_selector {
+    enum skew_select_kind kind;
+    pid_t pid;        /* of SKEW_SELECT_PID, _TREE and _PIDNS */
+    const char *name; /* of the others: a path of cgroups(7), an id */
+};
+
+/*
+ * The union of what the selectors name, parents before their children. *pids is
+ * an array for free(3). SKEW_NOT_FOUND where one of them names nobody;
+ * SKEW_USAGE where an id is ambiguous; without `force`, SKEW_REFUSED for the
+ * pid namespace of the caller, which is the whole system.
+ */
+enum skew_code skew_select(const struct skew_selector *selectors, size_t selector_count, bool force,
+                           pid_t **pids, size_t *count, struct skew_error *error);
+
 struct skew_request {
     int64_t offset_ns; /* what is added to the true time, in nanoseconds */
     uint64_t clocks;   /* 0 stands for skew_clocks_default() */

@@ -25,9 +25,6 @@
 #include "engine/error.h"
 #include "engine/scope.h"
 
-/* PF_KTHREAD of include/linux/sched.h, shown in field 9 of /proc/PID/stat. */
-#define PROCESS_FLAG_KERNEL_THREAD 0x00200000
-
 /* 10 s in all: as long as an operation may take on a loaded machine. */
 #define LOCK_TRIES   1000
 #define LOCK_WAIT_NS 10000000
@@ -111,15 +108,17 @@ bool proc_stat_parse(const char *text, struct proc_stat *stat)
     if (end == NULL || end[1] != ' ') {
         return false;
     }
+    int parent;
     unsigned flags;
     unsigned long long start_time;
     char state;
     if (sscanf(end + 2,
-               "%c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &state, &flags, &start_time) != 3) {
+               "%c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &state, &parent, &flags, &start_time) != 4) {
         return false;
     }
-    *stat = (struct proc_stat){.state = state, .flags = flags, .start_time = start_time};
+    *stat = (struct proc_stat){
+        .state = state, .parent = parent, .flags = flags, .start_time = start_time};
     return true;
 }
 

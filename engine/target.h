@@ -70,9 +70,11 @@ bool status_field_parse(const char *status, const char *field, int base, uint64_
 /* Fields of /proc/PID/stat behind the command, which may hold any character. */
 struct proc_stat {
     char state;
+    pid_t parent;
     uint32_t flags;
     uint64_t start_time;
 };
+#define PROCESS_FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD of linux/sched.h */
 bool proc_stat_parse(const char *text, struct proc_stat *stat);
 
 /* The command of any process, made printable; "?" where it cannot be read. */
