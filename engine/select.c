@@ -293,25 +293,35 @@ static enum skew_code selector_apply(const struct processes *processes,
     return SKEW_OK;
 }
 
+static enum skew_code selected_copy(const struct processes *processes, pid_t **pids, size_t *count,
+                                    struct skew_error *error)
+{
+    pid_t *selected = calloc(processes->count + 1, sizeof *selected);
+    if (selected == NULL) {
+        return error_set(error, SKEW_FAILED, 0, 0, "select", "out of memory");
+    }
+    for (size_t i = 0; i < processes->count; i++) {
+        if (processes->rows[i].selected) {
+            selected[(*count)++] = processes->rows[i].pid;
+        }
+    }
+    *pids = selected;
+    return SKEW_OK;
+}
+
 enum skew_code skew_select(const struct skew_selector *selectors, size_t selector_count, bool force,
                            pid_t **pids, size_t *count, struct skew_error *error)
 {
     struct processes processes;
     enum skew_code code = processes_read(&processes, error);
+    *pids = NULL;
+    *count = 0;
     for (size_t i = 0; i < selector_count && code == SKEW_OK; i++) {
         code = selector_apply(&processes, &selectors[i], force, error);
     }
-    pid_t *selected = code == SKEW_OK ? calloc(processes.count + 1, sizeof *selected) : NULL;
-    if (code == SKEW_OK && selected == NULL) {
-        code = error_set(error, SKEW_FAILED, 0, 0, "select", "out of memory");
-    }
-    *count = 0;
-    for (size_t i = 0; i < processes.count && code == SKEW_OK; i++) {
-        if (processes.rows[i].selected) {
-            selected[(*count)++] = processes.rows[i].pid;
-        }
+    if (code == SKEW_OK) {
+        code = selected_copy(&processes, pids, count, error);
     }
     free(processes.rows);
-    *pids = selected;
     return code;
 }
