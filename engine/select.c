@@ -100,7 +100,9 @@ static enum skew_code processes_read(struct processes *processes, struct skew_er
         processes->rows[processes->count++] = process;
     }
     closedir(directory);
-    qsort(processes->rows, processes->count, sizeof *processes->rows, process_compare);
+    if (processes->count > 0) {
+        qsort(processes->rows, processes->count, sizeof *processes->rows, process_compare);
+    }
     return SKEW_OK;
 }
 
@@ -142,7 +144,7 @@ static enum skew_code tree_select(const struct processes *processes, pid_t root,
     if (code != SKEW_OK) {
         return code;
     }
-    scoped_memory bool *members = calloc(processes->count, sizeof *members);
+    scoped_memory bool *members = calloc(processes->count + 1, sizeof *members);
     if (members == NULL) {
         return error_set(error, SKEW_FAILED, root, 0, "select", "out of memory");
     }
