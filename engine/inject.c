@@ -28,6 +28,7 @@
  * again: a thread that runs loses nothing by being stopped several times, and
  * so is held for less at a time. What it then meets is what a skewctl that died
  * there would have left; a child that is forked meanwhile keeps what there was.
+ * So is every target in 7, if a signal handler must return first.
  *
  * If a thread is anywhere: before 8 nobody can reach the image; in 8 nobody
  * runs; a thread at an entry's first byte takes the jump.
@@ -74,6 +75,7 @@ struct injection {
     bool unsure;   /* whether a mapping was made: the call's result was not read */
     bool busy;     /* all threads are stopped before the first remote call, and until the last */
     bool alone;    /* and there is only one: it is let go between the stages */
+    bool apart;    /* the program has run between two stages */
     enum stage stage;
     bool patched; /* or may be: an entry leads into the image */
     bool touched; /* the target may hold something of ours */
@@ -261,7 +263,7 @@ static enum skew_code stage_run(struct injection *injection, struct scanner *sca
         code = code_place(injection, remote, error);
         break;
     case STAGE_PATCH:
-        code = settle_empty(scanner, &remote->tracee, error);
+        code = settle_empty(scanner, error);
         if (code == SKEW_OK) {
             code = image_confirm(injection, remote->tracer, error);
         }
@@ -282,10 +284,9 @@ static enum skew_code stage_run(struct injection *injection, struct scanner *sca
     }
     if (code == SKEW_OK) {
         injection->stage++;
-    } else if (!injection->patched) {
+    } else if (!injection->patched && code != SKEW_DRAINING) {
         /* The program has run since: recover looks what lies there. */
-        injection->unsure =
-            injection->unsure || (injection->alone && injection->stage > STAGE_DATA);
+        injection->unsure = injection->unsure || injection->apart;
         image_remove(injection, remote);
     }
     return code;
@@ -508,8 +509,9 @@ static enum skew_code stages_run(struct injection *injection, struct skew_report
                                  struct skew_error *error)
 {
     const struct target *target = &injection->look->target;
-    enum skew_code code = SKEW_OK;
-    while (code == SKEW_OK && injection->stage < STAGES) {
+    enum skew_code code;
+    int tries = 0;
+    do {
         int64_t pause_ns = 0;
         unsigned exposed = 0;
         code = save_begin(&injection->save, target->pid, error);
@@ -519,8 +521,10 @@ static enum skew_code stages_run(struct injection *injection, struct skew_report
         }
         report->pause_ns = pause_ns > report->pause_ns ? pause_ns : report->pause_ns;
         report->interrupted += exposed;
-    }
-    return code;
+        injection->apart = true;
+    } while ((code == SKEW_OK && injection->stage < STAGES) ||
+             (code == SKEW_DRAINING && settle_again(&tries, error)));
+    return code == SKEW_DRAINING ? error->code : code;
 }
 
 enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,

@@ -125,7 +125,7 @@ static enum skew_code undoing_run(struct tracer *tracer, void *context, struct s
                                "nothing was changed, try again");
     }
     if (code == SKEW_OK) {
-        code = settle_empty(&scanner, &caller, error);
+        code = settle_empty(&scanner, error);
     }
     return code == SKEW_OK ? entries_undo(undoing, tracer, error) : code;
 }
@@ -141,5 +141,16 @@ enum skew_code rival_undo(const struct vdso *vdso, struct look *look, const stru
     }
     struct undoing undoing = {
         .vdso = vdso, .look = look, .rival = rival, .scan_buffer = scan_buffer};
-    return tracer_run(&look->target, undoing_run, &undoing, pause_ns, interrupted, error);
+    enum skew_code code;
+    int tries = 0;
+    *pause_ns = 0;
+    *interrupted = 0;
+    do {
+        int64_t once_ns = 0;
+        unsigned exposed = 0;
+        code = tracer_run(&look->target, undoing_run, &undoing, &once_ns, &exposed, error);
+        *pause_ns = once_ns > *pause_ns ? once_ns : *pause_ns;
+        *interrupted += exposed;
+    } while (code == SKEW_DRAINING && settle_again(&tries, error));
+    return code == SKEW_DRAINING ? error->code : code;
 }

@@ -9,6 +9,9 @@
  * before its next instruction. Never single-stepped: the SIGTRAP of a step
  * would kill the target if skewctl died before it was taken.
  *
+ * A thread in a signal handler may stay there for as long as it likes, so it is
+ * waited for with every thread let go: it may be the one that makes the calls.
+ *
  * If skewctl dies anywhere here, all threads go on from where they are;
  * nothing is written here.
  */
@@ -113,25 +116,29 @@ enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct sk
                            "a thread does not leave the bytes to be changed; try again");
 }
 
-enum skew_code settle_empty(struct scanner *scanner, struct tracee **caller,
-                            struct skew_error *error)
+enum skew_code settle_empty(struct scanner *scanner, struct skew_error *error)
 {
-    for (int tries = 0; tries < FREE_TRIES; tries++) {
-        pid_t waiting;
-        enum skew_code code = settle_outside(scanner, &waiting, error);
-        if (code != SKEW_OK || waiting == 0) {
-            return code;
-        }
-        error_set_plain(error, SKEW_FAILED, scanner->tracer->target->pid, waiting, 0, "stop",
-                        "a signal handler may have interrupted a clock read in the very bytes to "
-                        "be changed; try again");
-        *caller = tracer_release_others(scanner->tracer, *caller);
-        nanosleep(&(struct timespec){.tv_nsec = FREE_WAIT_NS << tries}, NULL);
+    pid_t waiting;
+    enum skew_code code = settle_outside(scanner, &waiting, error);
+    if (code != SKEW_OK || waiting == 0) {
+        return code;
     }
-    return error->code;
+    return error_set_plain(error, SKEW_DRAINING, scanner->tracer->target->pid, waiting, 0, "stop",
+                           "a signal handler may have interrupted a clock read in the very bytes "
+                           "to be changed; try again");
 }
 
 /* stop window ends */
+
+bool settle_again(int *tries, struct skew_error *error)
+{
+    if (*tries == FREE_TRIES) {
+        error->code = SKEW_FAILED;
+        return false;
+    }
+    nanosleep(&(struct timespec){.tv_nsec = FREE_WAIT_NS << (*tries)++}, NULL);
+    return true;
+}
 
 void settle_prepare(struct scanner *scanner)
 {

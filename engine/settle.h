@@ -21,11 +21,16 @@ void settle_prepare(struct scanner *scanner);
 enum skew_code settle_outside(struct scanner *scanner, pid_t *waiting, struct skew_error *error);
 
 /*
- * The same, and none will return into them: signal handlers get a few tries to
- * end, for a tenth of a second in all. Between the tries all threads but
- * *caller run. SKEW_FAILED where one still waits.
+ * The same, and none will return into them. SKEW_DRAINING where one will, or may:
+ * all threads are to be let go, then settle_again says whether to come back.
  */
-enum skew_code settle_empty(struct scanner *scanner, struct tracee **caller,
-                            struct skew_error *error);
+enum skew_code settle_empty(struct scanner *scanner, struct skew_error *error);
+
+/*
+ * With no thread held: gives signal handlers time to end, and is true, a few
+ * times, for a tenth of a second in all. *tries begins as 0. When it is false,
+ * the error's code is SKEW_FAILED.
+ */
+bool settle_again(int *tries, struct skew_error *error);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * busy_handler_test.c - while recover waits for a handler that will return into
  * the image, the other threads are not held with it: they run on, and get
- * their signals.
+ * their signals. And where inject waits for one, its own thread runs on too,
+ * even if it is the only one that could make the calls.
  */
 #include "command.h"
 #include "observe.h"
@@ -16,6 +17,8 @@
  */
 #define GAP_MOST_US 60000
 #define TRIES       4
+/* Each finds the handler there half the time. */
+#define LINGERER_CYCLES 10
 
 static int64_t gap_us(struct child *victim)
 {
@@ -81,11 +84,29 @@ static void handler_returns_meanwhile(void **state)
     observe_put_back(victim->pid, maps, &vdso);
 }
 
+static void handler_of_the_only_thread(void **state)
+{
+    (void)state;
+    struct child *victim = victim_start("lingerer", NULL);
+    const char *maps = observe_maps(victim->pid);
+    struct vdso vdso = observe_vdso(victim->pid);
+    for (int i = 0; i < LINGERER_CYCLES; i++) {
+        skewctl_inject(victim->pid, "-5m");
+        skewctl_recover(victim->pid);
+        observe_put_back(victim->pid, maps, &vdso);
+        victim_check_progress(victim, 1);
+    }
+    long lingers;
+    assert_int_equal(sscanf(child_ask(victim, "lingers"), "ok %ld", &lingers), 1);
+    assert_true(lingers > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         harness_test(others_run_on),
         harness_test(handler_returns_meanwhile),
+        harness_test(handler_of_the_only_thread),
     };
     return cmocka_run_group_tests_name("busy handler", tests, NULL, NULL);
 }
