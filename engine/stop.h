@@ -44,7 +44,9 @@ struct tracer {
     size_t capacity;
     pid_t highest;       /* of the tids known: a higher one is new */
     int tasks;           /* /proc/PID/task */
-    uint32_t worker;     /* worker.h: the mark, where the target has one, else 0 */
+    uint32_t worker;     /* worker.h: the mark */
+    bool workers;        /* the target has one */
+    pid_t looked_at;     /* while it has none: the highest thread known not to be one */
     int memory;          /* /proc/TID/mem of the first tracee; -1 until tracer_memory_open */
     int64_t deadline_ns; /* CLOCK_MONOTONIC: by then everything must have been let go */
     int64_t pause_ns;    /* the longest time a thread was held so far */

@@ -47,6 +47,16 @@ struct directory_entry {
     char name[];
 };
 
+static bool thread_is_worker(struct tracer *tracer, pid_t tid)
+{
+    if (tracer->worker == 0 || (!tracer->workers && tid <= tracer->looked_at) ||
+        !worker_is(tracer->tasks, tid, tracer->worker)) {
+        return false;
+    }
+    tracer->workers = true;
+    return true;
+}
+
 /* Attaches to all threads of one scan; *news counts those not known before. */
 static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct skew_error *error)
 {
@@ -76,7 +86,7 @@ static enum skew_code threads_scan(struct tracer *tracer, size_t *news, struct s
                 known->member = true;
                 continue;
             }
-            if (tracer->worker != 0 && worker_is(tracer->tasks, tid, tracer->worker)) {
+            if (thread_is_worker(tracer, tid)) {
                 continue;
             }
             struct tracee *found = tracer_seize(tracer, tid, error);
@@ -156,7 +166,7 @@ static enum skew_code known_stop(struct tracer *tracer, struct skew_error *error
  */
 static bool all_counted(const struct tracer *tracer)
 {
-    if (tracer->worker != 0) {
+    if (tracer->workers) {
         return false;
     }
     struct stat tasks;
@@ -293,8 +303,8 @@ enum skew_code tracer_run(const struct target *target, tracer_function *function
                          "cannot list the threads");
     }
     thread.tracer.tasks = tasks;
-    uint32_t worker = worker_mark();
-    thread.tracer.worker = worker_exists(target, worker) ? worker : 0;
+    thread.tracer.worker = worker_mark();
+    thread.tracer.workers = worker_exists(target, thread.tracer.worker, &thread.tracer.looked_at);
     scoped_memory struct tracee *tracees = malloc(thread.tracer.capacity * sizeof *tracees);
     if (tracees == NULL) {
         return error_set(error, SKEW_FAILED, target->pid, 0, "stop", "out of memory");

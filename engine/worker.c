@@ -37,8 +37,9 @@ uint32_t worker_mark(void)
     return major == 6 || (major == 5 && minor >= 12) ? PF_IO_WORKER : 0;
 }
 
-bool worker_exists(const struct target *target, uint32_t mark)
+bool worker_exists(const struct target *target, uint32_t mark, pid_t *highest)
 {
+    *highest = 0;
     if (mark == 0) {
         return false;
     }
@@ -52,8 +53,9 @@ bool worker_exists(const struct target *target, uint32_t mark)
     }
     bool found = false;
     for (struct dirent *entry; !found && (entry = readdir(tasks)) != NULL;) {
-        found =
-            entry->d_name[0] != '.' && worker_is(dirfd(tasks), (pid_t)atoi(entry->d_name), mark);
+        pid_t tid = (pid_t)atoi(entry->d_name);
+        *highest = tid > *highest ? tid : *highest;
+        found = tid > 0 && worker_is(dirfd(tasks), tid, mark);
     }
     closedir(tasks);
     return found;

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "observe.h"
+#include "traced.h"
 #include "victim.h"
 
 #include <errno.h>
@@ -67,11 +68,45 @@ static void beside_a_poller(void **state)
     cycles("sqpoll", "ok iou-");
 }
 
+static void begin_now(void *context)
+{
+    struct child *victim = context;
+    assert_string_equal(child_ask(victim, "begin"), "ok");
+    for (int tries = 0; strncmp(child_ask(victim, "name"), "ok ", 3) != 0; tries++) {
+        assert_true(tries < 1000);
+        harness_sleep_ms(1);
+    }
+}
+
+/* Looked for in vain, then one is born before the threads are listed. */
+static void before_a_worker(void **state)
+{
+    (void)state;
+    if (!rings_are_had())
+        harness_skip("no io_uring: %s", strerror(errno));
+    const char *fifo = harness_format("%s/fifo", harness_home());
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    for (int i = 0; i < CYCLES; i++) {
+        struct child *victim = victim_start("workers", "late", fifo, NULL);
+        const char *const *argv = skewctl_arguments(
+            "inject", "-p", harness_format("%d", victim->pid), "--offset", "-5m", NULL);
+        struct traced run = meddled_run(argv, 1, begin_now, victim);
+        if (!run.meddled || run.code != 0)
+            fail_msg("code %d, %s", run.code, run.err);
+        victim_check(victim);
+        assert_string_equal(child_ask(victim, "serve"), "ok");
+        victim_check(victim);
+        skewctl_recover(victim->pid);
+        child_kill(victim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         harness_test(beside_a_worker),
         harness_test(beside_a_poller),
+        harness_test(before_a_worker),
     };
     return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
 }

@@ -3,7 +3,9 @@
  * threads of its own, listed among those of the process. KIND is
  *     async    one that waits, interruptibly, for the other end of FIFO to be opened
  *     sqpoll   also one that polls for requests
+ *     late     as async, but the first request is made at "begin"
  * PROGRESS is how often the request was done. It answers
+ *     begin    makes the first request; "ok"
  *     serve    opens the other end, waits until the request is done and made again;
  *              "ok", or "bad" with what it came to
  *     name     "ok NAME" of a thread of the kernel's, or "bad" where there is none
@@ -106,10 +108,24 @@ static void worker_name(char *answer, size_t size)
         closedir(tasks);
 }
 
+static void *begin(void *unused)
+{
+    request_make();
+    return serve_forever(unused);
+}
+
+static bool begin_apart(void)
+{
+    pthread_t server;
+    return pthread_create(&server, NULL, begin, NULL) == 0;
+}
+
 static void answer_line(const char *line, char *answer, size_t size)
 {
     if (strcmp(line, "serve") == 0)
         serve(answer, size);
+    else if (strcmp(line, "begin") == 0)
+        snprintf(answer, size, begin_apart() ? "ok" : "bad no thread");
     else if (strcmp(line, "name") == 0)
         worker_name(answer, size);
     else if (atomic_load(&errors))
@@ -126,13 +142,10 @@ int main(int count, char **arguments)
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_signal}, NULL);
     bool polled = strcmp(arguments[1], "sqpoll") == 0;
     dialogue_open();
-    pthread_t server;
     if (!ring_open(&ring, polled ? IORING_SETUP_SQPOLL : 0))
         wrong("io_uring_setup, errno", errno);
-    else {
-        request_make();
-        pthread_create(&server, NULL, serve_forever, NULL);
-    }
+    else if (strcmp(arguments[1], "late") != 0 && !begin_apart())
+        wrong("no thread, errno", errno);
     for (;;)
         dialogue_poll(-1, answer_line);
 }
