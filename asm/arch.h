@@ -60,6 +60,9 @@ enum arch_interruption {
     ARCH_INTERRUPTION_EXPOSED,
 };
 enum arch_interruption arch_interruption_cure(arch_registers *registers);
+
+/* True of registers from a stop on the way out of a system call. */
+bool arch_in_syscall(const arch_registers *registers);
 /* True for the waits known to end with EINTR: harmless to stop only where that can be cured. */
 bool arch_syscall_interruptible(uint64_t number);
 

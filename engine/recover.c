@@ -118,7 +118,8 @@ static void inside_ranges(const struct recovery *recovery, struct scanner *scann
 static bool caller_able(const struct tracee *tracee)
 {
     return tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
-           !arch_is_kernels(&tracee->registers) && !tracee_dispatches_syscalls(tracee);
+           !arch_is_kernels(&tracee->registers) && !tracee_dispatches_syscalls(tracee) &&
+           !tracee_rseq_unknown(tracee);
 }
 
 /* A thread that may not be let run, and so may not unmap; 0 if there is none. */
@@ -161,9 +162,10 @@ static enum skew_code leave_await(struct recovery *recovery, struct scanner *sca
         enum skew_code code = settle_outside(scanner, &recovery->inside, error);
         recovery->obstacle = "may be in a signal handler that interrupted a clock read";
         if (code == SKEW_OK && recovery->inside == 0 && caller_find(recovery, tracer) == NULL) {
-            /* Every thread is in 32-bit code: it cannot unmap, but will come back. */
+            /* None can unmap now, but one will. */
             recovery->inside = tracer->tracees[0].tid;
-            recovery->obstacle = "and all others run 32-bit code and cannot unmap it";
+            recovery->obstacle = "and all others run 32-bit code, or maybe restartable sequences, "
+                                 "and cannot unmap it";
         }
         pid_t held = pending_find(tracer);
         if (code == SKEW_OK && held != 0) {

@@ -38,6 +38,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -563,6 +564,17 @@ uint64_t tracee_rseq_address(const struct tracee *tracee)
         return 0;
     }
     return configuration.rseq_abi_pointer;
+}
+
+bool tracee_rseq_unknown(const struct tracee *tracee)
+{
+    struct __ptrace_rseq_configuration configuration;
+    return !arch_in_syscall(&tracee->registers) &&
+           ptrace((enum __ptrace_request)PTRACE_GET_RSEQ_CONFIGURATION, tracee->tid,
+                  sizeof configuration, &configuration) < 0 &&
+           errno == EIO &&
+           /* Refused for its arguments, where there is such a call. */
+           !(syscall(SYS_rseq, NULL, 0, 0, 0) < 0 && errno == ENOSYS);
 }
 
 int tracee_seccomp_suspend(const struct tracee *tracee, bool suspended)

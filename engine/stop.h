@@ -137,6 +137,12 @@ bool tracee_dispatches_syscalls(const struct tracee *tracee);
 /* Where a stopped thread's struct rseq lies (rseq(2)); 0 for none, and before Linux 5.13. */
 uint64_t tracee_rseq_address(const struct tracee *tracee);
 /*
+ * True if a stopped thread may be within a restartable sequence and the kernel, older
+ * than 5.13, does not tell where its struct rseq lies: never on the way out of a system
+ * call, which no sequence may make.
+ */
+bool tracee_rseq_unknown(const struct tracee *tracee);
+/*
  * The index-th seccomp filter of a stopped thread, newest first: its length in
  * instructions, of which `filter` must hold BPF_MAXINSNS, or -errno (ENOENT behind the last).
  */

@@ -48,14 +48,14 @@ bool arch_is_kernels(const arch_registers *registers)
     return registers->rip == 0 && registers->rsp == 0;
 }
 
-static bool in_syscall(const arch_registers *registers)
+bool arch_in_syscall(const arch_registers *registers)
 {
     return (int64_t)registers->orig_rax >= 0;
 }
 
 void restart_apply(const arch_registers *saved, uint64_t *rax, uint64_t *rip)
 {
-    if (!in_syscall(saved)) {
+    if (!arch_in_syscall(saved)) {
         return;
     }
     switch ((int64_t)saved->rax) {
@@ -178,7 +178,7 @@ static bool result_cut_short(const arch_registers *registers)
 
 enum arch_interruption arch_interruption_cure(arch_registers *registers)
 {
-    if (!in_syscall(registers)) {
+    if (!arch_in_syscall(registers)) {
         return ARCH_INTERRUPTION_NONE;
     }
     if ((int64_t)registers->rax != -EINTR) {
