@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/kernel.h"
 #include "engine/scope.h"
 
 /* 10 s in all: as long as an operation may take on a loaded machine. */
@@ -221,10 +222,14 @@ static void executable_look(struct target *target)
 
 /*
  * The kernel shows start times shifted by the reader's time namespace
- * (time_namespaces(7)); a skewctl in another one must know the process again.
+ * (time_namespaces(7)), since Linux 5.11; a skewctl in another one must know the
+ * process again.
  */
 static uint64_t start_time_shift(void)
 {
+    if (!kernel_is_from(5, 11)) {
+        return 0;
+    }
     char text[256];
     long long seconds, nanoseconds;
     if (proc_file_read(AT_FDCWD, "/proc/self/timens_offsets", text, sizeof text) <= 0) {

@@ -16,25 +16,17 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <unistd.h>
+
+#include "engine/kernel.h"
 
 #define PF_IO_WORKER   UINT32_C(0x00000010)
 #define PF_USER_WORKER UINT32_C(0x00004000)
 
 uint32_t worker_mark(void)
 {
-    struct utsname name;
-    unsigned major, minor;
-    if (uname(&name) != 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2) {
-        return 0;
-    }
-    if (major > 6 || (major == 6 && minor >= 4)) {
-        return PF_USER_WORKER;
-    }
-    return major == 6 || (major == 5 && minor >= 12) ? PF_IO_WORKER : 0;
+    return kernel_is_from(6, 4) ? PF_USER_WORKER : kernel_is_from(5, 12) ? PF_IO_WORKER : 0;
 }
 
 bool worker_exists(const struct target *target, uint32_t mark, pid_t *highest)
