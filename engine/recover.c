@@ -150,6 +150,24 @@ static struct tracee *caller_find(const struct recovery *recovery, struct tracer
 }
 
 /*
+ * Where no thread may be asked for fear of cutting a restartable sequence short (Linux before
+ * 5.13), the chosen one is let run until it may.
+ */
+static enum skew_code caller_fit_await(struct recovery *recovery, struct scanner *scanner,
+                                       struct skew_error *error)
+{
+    struct tracee *chosen = tracer_find(scanner->tracer, recovery->tid, 0);
+    if (recovery->inside != 0 || caller_find(recovery, scanner->tracer) != NULL || chosen == NULL ||
+        !tracee_rseq_unknown(chosen)) {
+        return SKEW_OK;
+    }
+    enum skew_code code = caller_stop(scanner, chosen, error);
+    return code == SKEW_OK        ? settle_outside(scanner, &recovery->inside, error)
+           : code == SKEW_REFUSED ? SKEW_OK
+                                  : code;
+}
+
+/*
  * Until nobody is inside, for a few tries: most handlers return soon. Between
  * the tries all threads are let go, so that signals reach them. On SKEW_OK all
  * threads are stopped; recovery->inside says whether one stays.
@@ -160,6 +178,9 @@ static enum skew_code leave_await(struct recovery *recovery, struct scanner *sca
     struct tracer *tracer = scanner->tracer;
     for (int tries = 1;; tries++) {
         enum skew_code code = settle_outside(scanner, &recovery->inside, error);
+        if (code == SKEW_OK) {
+            code = caller_fit_await(recovery, scanner, error);
+        }
         recovery->obstacle = "may be in a signal handler that interrupted a clock read";
         if (code == SKEW_OK && recovery->inside == 0 && caller_find(recovery, tracer) == NULL) {
             /* None can unmap now, but one will. */
