@@ -57,6 +57,14 @@ void report_from_row(const struct journal_injection *row, struct skew_report *re
     }
 }
 
+const char *row_clean_reason(const struct journal_injection *row, const struct look *look)
+{
+    /* exec places the vDSO anew, unless the addresses are not random. */
+    return look->vdso_address != row->vdso_address
+               ? "exec replaced the program"
+               : "it was put back without this journal, or exec replaced the program";
+}
+
 enum row_life row_life_look(const struct journal_injection *row, struct skew_error *error)
 {
     char boot_id[40];
@@ -137,7 +145,7 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
         report->clocks = look.skew.clocks;
     } else if (look.situation == SITUATION_CLEAN && report->state == SKEW_STATE_ACTIVE &&
                row->phase != JOURNAL_RECOVERING) {
-        report_mark(engine, row, "exec replaced the program", report, &journal_ignored);
+        report_mark(engine, row, row_clean_reason(row, &look), report, &journal_ignored);
     } else if (look.situation == SITUATION_PARTIAL && report->state == SKEW_STATE_ACTIVE) {
         report->state = SKEW_STATE_DRAINING;
     }

@@ -206,6 +206,8 @@ enum row_life {
     ROW_ELSEWHERE, /* counted in another pid namespace: the error says so */
 };
 enum row_life row_life_look(const struct journal_injection *row, struct skew_error *error);
+/* Why a process in which an injection was in place may show no trace of it: a literal. */
+const char *row_clean_reason(const struct journal_injection *row, const struct look *look);
 /* A row whose process is gone, as ROW_GONE or ROW_RESTARTED: the journal is told. */
 enum journal_code row_gone(struct skew_engine *engine, const struct journal_injection *row,
                            enum row_life life, struct skew_report *report,

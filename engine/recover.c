@@ -467,7 +467,7 @@ static enum skew_code row_end_clean(struct skew_engine *engine, const struct loo
     end = was_in_place ? JOURNAL_GONE : end;
     report->state = state_from_phase(end);
     return row_end(engine, look, row, end,
-                   was_in_place ? "exec replaced the program" : "nothing was left to undo", error);
+                   was_in_place ? row_clean_reason(row, look) : "nothing was left to undo", error);
 }
 
 /* *drained: nobody is in a stub that was left. *again: it failed half way, or is half done. */

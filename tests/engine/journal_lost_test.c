@@ -79,6 +79,9 @@ static void recovered_behind_the_journals_back(void **state)
     snapshot_expect(&before, reader->pid);
     run = skewctl_run("list", "-o", "json", NULL);
     assert_string_equal(json_query(run.out, ".injections | length"), "0");
+    run = skewctl_run("list", "--all", "-o", "json", NULL);
+    if (!strstr(run.out, "put back without this journal"))
+        fail_msg("the history does not say what became of it: %s", run.out);
     victim_check_progress(reader, 100);
 }
 
