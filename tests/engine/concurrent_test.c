@@ -226,11 +226,66 @@ static void second_says_that_the_first_is_at_work(void **state)
     snapshot_expect(&before, reader->pid);
 }
 
+#define MANY 50
+
+/* What the list says is what the processes show; how many are skewed. */
+static int expect_truthful(const char *journal, struct child *const targets[MANY])
+{
+    struct vdso pristine = observe_vdso_own();
+    struct run run = run_with(journal, "list", "-o", "json");
+    run_expect(&run, 0);
+    int skewed = 0;
+    for (int i = 0; i < MANY; i++) {
+        struct vdso vdso = observe_vdso(targets[i]->pid);
+        bool differs = memcmp(vdso.bytes, pristine.bytes, pristine.size) != 0;
+        const char *said = json_query(
+            run.out, harness_format("[.injections[] | select(.pid == %d) | .state] | join(\",\")",
+                                    targets[i]->pid));
+        if (strcmp(said, differs ? "active" : "") != 0)
+            fail_msg("process %d is %s, and list says: %s", targets[i]->pid,
+                     differs ? "skewed" : "as it was", said);
+        skewed += differs;
+    }
+    return skewed;
+}
+
+/* One injects fifty; another recovers all that there is, again and again, meanwhile. */
+static void recover_while_fifty_are_injected(void **state)
+{
+    (void)state;
+    struct child *targets[MANY];
+    struct snapshot before[MANY];
+    const char *journal = journal_new(), *pids = "";
+    for (int i = 0; i < MANY; i++) {
+        targets[i] = victim_start("idle", NULL);
+        before[i] = snapshot_take(targets[i]->pid);
+        pids = harness_format("%s%s%d", pids, i ? "," : "", targets[i]->pid);
+    }
+    struct child *inject =
+        child_start((const char *const[]){skewctl_path(), "inject", "-p", pids, "--offset", "-5m",
+                                          "--journal", journal, NULL},
+                    NULL);
+    int recovers = 0;
+    while (child_alive(inject)) {
+        struct run run = run_with(journal, "recover", "--all", NULL);
+        if (run.code != 0 && !strstr(run.err, "another skewctl is at work on it"))
+            run_expect(&run, 0);
+        recovers++;
+    }
+    assert_true(recovers > 0);
+    if (inject->status != 0)
+        fail_msg("inject came to status 0x%x", (unsigned)inject->status);
+    printf("%d of %d stay skewed beside %d recovers\n", expect_truthful(journal, targets), MANY,
+           recovers);
+    expect_over(journal);
+    for (int i = 0; i < MANY; i++)
+        snapshot_expect(&before[i], targets[i]->pid);
+}
+
 /* Fifty at once, each on a target of its own, with one journal. */
 static void fifty_on_fifty(void **state)
 {
     (void)state;
-    enum { MANY = 50 };
     struct child *targets[MANY], *commands[MANY];
     struct snapshot before[MANY];
     const char *journal = journal_new();
@@ -270,6 +325,7 @@ int main(void)
         harness_test(inject_and_recover_with_one_journal),
         harness_test(inject_and_recover_with_two_journals),
         harness_test(fifty_on_fifty),
+        harness_test(recover_while_fifty_are_injected),
         harness_test(second_waits_for_the_first),
         harness_test(second_says_that_the_first_is_at_work),
     };
