@@ -138,7 +138,7 @@ static enum skew_code row_ready(struct skew_engine *engine, const struct look *l
         code = journal_advance(engine->journal, row->id, JOURNAL_UPDATING, NULL, &journal_error);
     }
     if (code == JOURNAL_OK) {
-        code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks,
+        code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks, 0,
                                 &journal_error);
     }
     return code == JOURNAL_OK ? SKEW_OK
@@ -159,7 +159,7 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
     }
     if (!updated) {
         code = journal_set_skew(engine->journal, row->id, image_skew_offset(&look->skew),
-                                look->skew.clocks, &journal_error);
+                                look->skew.clocks, row->deadline_ns, &journal_error);
     }
     if (code == JOURNAL_OK) {
         code = journal_advance(engine->journal, row->id, JOURNAL_ACTIVE,

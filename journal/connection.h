@@ -38,6 +38,18 @@ enum journal_code journal_transaction_end(struct journal *journal, enum journal_
 enum journal_code journal_execute(struct journal *journal, const char *sql, const char *operation,
                                   struct journal_error *error);
 
+/* CLOCK_REALTIME, for the columns that say when. */
+int64_t journal_now_ns(void);
+
+/* Whether a text of the caller ends within its field. */
+bool journal_text_ends(const char *text, size_t capacity);
+
+/* injections.c: the rows that a condition selects, whose parameters, if any, are all `id`. */
+enum journal_code journal_injections_select(struct journal *journal, const char *condition,
+                                            int64_t id, struct journal_injection **injections,
+                                            size_t *count, const char *operation,
+                                            struct journal_error *error);
+
 /* injections.c: journal_advance() within a transaction that is already open. */
 enum journal_code journal_advance_within(struct journal *journal, int64_t id,
                                          enum journal_phase phase, const char *detail,

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "journal/error.h"
 #include "journal/statement.h"
@@ -17,19 +16,10 @@
 #define COLUMNS                                                                                    \
     "boot_id, pid_namespace, pid, start_time, command, executable_device, executable_inode, "      \
     "image_id, vdso_address, vdso_size, stub_address, stub_size, image_address, image_size, "      \
-    "offset_ns, clocks, phase, created_ns, changed_ns, detail"
+    "offset_ns, clocks, phase, created_ns, changed_ns, detail, deadline_ns, inherited"
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static bool terminated(const char *text, size_t capacity)
-{
-    return memchr(text, '\0', capacity) != NULL;
-}
+/* 0 stands for none, for which the database has NULL. */
+#define COLUMNS_READ "id, " COLUMNS ", coalesce(group_id, 0)"
 
 static enum journal_code check_plan(const struct journal *journal,
                                     const struct journal_injection *injection, size_t vdso_size,
@@ -37,12 +27,12 @@ static enum journal_code check_plan(const struct journal *journal,
 {
     const char *wrong = NULL;
 
-    if (!terminated(injection->key.boot_id, sizeof(injection->key.boot_id)) ||
+    if (!journal_text_ends(injection->key.boot_id, sizeof(injection->key.boot_id)) ||
         injection->key.boot_id[0] == '\0')
         wrong = "boot id";
     else if (injection->key.pid <= 0)
         wrong = "pid";
-    else if (!terminated(injection->command, sizeof(injection->command)))
+    else if (!journal_text_ends(injection->command, sizeof(injection->command)))
         wrong = "command";
     else if (vdso_size == 0 || vdso_size > JOURNAL_VDSO_MAX)
         wrong = "size of the vDSO";
@@ -50,7 +40,7 @@ static enum journal_code check_plan(const struct journal *journal,
         wrong = "number of patches";
     for (size_t i = 0; wrong == NULL && i < injection->patch_count; i++) {
         const struct journal_patch *patch = &injection->patches[i];
-        if (!terminated(patch->symbol, sizeof(patch->symbol)))
+        if (!journal_text_ends(patch->symbol, sizeof(patch->symbol)))
             wrong = "symbol of a patch";
         else if (patch->length == 0 || patch->length > JOURNAL_PATCH_BYTES)
             wrong = "length of a patch";
@@ -69,8 +59,9 @@ static enum journal_code plan_row(struct journal *journal,
     JOURNAL_STATEMENT(insert);
     enum journal_code code = journal_statement_prepare(
         &insert, journal,
-        "INSERT INTO injections (" COLUMNS ", vdso)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO injections (" COLUMNS ", vdso, group_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " nullif(?, 0))",
         "plan", error);
     if (code != JOURNAL_OK)
         return code;
@@ -94,7 +85,10 @@ static enum journal_code plan_row(struct journal *journal,
     journal_bind_integer(&insert, injection->created_ns);
     journal_bind_integer(&insert, injection->changed_ns);
     journal_bind_text(&insert, injection->detail);
+    journal_bind_integer(&insert, injection->deadline_ns);
+    journal_bind_integer(&insert, injection->inherited);
     journal_bind_integer(&insert, vdso);
+    journal_bind_integer(&insert, injection->group);
     return journal_statement_step(&insert, NULL, error);
 }
 
@@ -152,7 +146,7 @@ enum journal_code journal_plan(struct journal *journal, struct journal_injection
 
     struct journal_injection planned = *injection;
     planned.phase = JOURNAL_PLANNED;
-    planned.created_ns = planned.changed_ns = now_ns();
+    planned.created_ns = planned.changed_ns = journal_now_ns();
     planned.detail[0] = '\0';
     code = journal_vdso_store(journal, vdso, vdso_size, &stored, error);
     if (code == JOURNAL_OK)
@@ -199,7 +193,7 @@ enum journal_code journal_advance_within(struct journal *journal, int64_t id,
 
     char kept[sizeof(((struct journal_injection *)0)->detail)];
     snprintf(kept, sizeof(kept), "%s", detail != NULL ? detail : "");
-    const int64_t now = now_ns();
+    const int64_t now = journal_now_ns();
     JOURNAL_STATEMENT(update);
     code = journal_statement_prepare(
         &update, journal,
@@ -252,7 +246,8 @@ enum journal_code journal_gone(struct journal *journal, const struct journal_inj
 }
 
 static enum journal_code update_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                     uint64_t clocks, struct journal_error *error)
+                                     uint64_t clocks, int64_t deadline_ns,
+                                     struct journal_error *error)
 {
     enum journal_phase present = JOURNAL_GONE;
     enum journal_code code = read_phase(journal, id, &present, "set skew", error);
@@ -263,24 +258,27 @@ static enum journal_code update_skew(struct journal *journal, int64_t id, int64_
                                  "injection %lld is %s: its skew cannot change", (long long)id,
                                  journal_phase_name(present));
     JOURNAL_STATEMENT(update);
-    code = journal_statement_prepare(&update, journal,
-                                     "UPDATE injections SET offset_ns = ?, clocks = ? WHERE id = ?",
-                                     "set skew", error);
+    code = journal_statement_prepare(
+        &update, journal,
+        "UPDATE injections SET offset_ns = ?, clocks = ?, deadline_ns = ? WHERE id = ?", "set skew",
+        error);
     if (code != JOURNAL_OK)
         return code;
     journal_bind_integer(&update, offset_ns);
     journal_bind_integer(&update, (int64_t)clocks);
+    journal_bind_integer(&update, deadline_ns);
     journal_bind_integer(&update, id);
     return journal_statement_step(&update, NULL, error);
 }
 
 enum journal_code journal_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                   uint64_t clocks, struct journal_error *error)
+                                   uint64_t clocks, int64_t deadline_ns,
+                                   struct journal_error *error)
 {
     enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, "set skew", error);
     if (code != JOURNAL_OK)
         return code;
-    code = update_skew(journal, id, offset_ns, clocks, error);
+    code = update_skew(journal, id, offset_ns, clocks, deadline_ns, error);
     return journal_transaction_end(journal, code, "set skew", error);
 }
 
@@ -314,7 +312,7 @@ static enum journal_code read_patches(struct journal *journal, struct journal_in
     return code;
 }
 
-/* Reads the present row of a SELECT id, COLUMNS together with its patches. */
+/* Reads the present row of a SELECT COLUMNS_READ together with its patches. */
 static enum journal_code read_injection(struct journal_statement *select,
                                         struct journal_injection *injection,
                                         struct journal_error *error)
@@ -341,6 +339,9 @@ static enum journal_code read_injection(struct journal_statement *select,
     injection->created_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     injection->changed_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     journal_read_text(select, injection->detail, sizeof(injection->detail));
+    injection->deadline_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
+    injection->inherited = journal_read_integer(select, 0, 1) == 1;
+    injection->group = journal_read_integer(select, 0, INT64_MAX);
     const enum journal_code code = journal_statement_check(select, error);
     if (code != JOURNAL_OK)
         return code;
@@ -354,7 +355,7 @@ static enum journal_code get_injection(struct journal *journal, int64_t id,
     JOURNAL_STATEMENT(select);
     bool row;
     enum journal_code code = journal_statement_select(
-        &select, journal, "SELECT id, " COLUMNS " FROM injections WHERE id = ?", id, &row, "get",
+        &select, journal, "SELECT " COLUMNS_READ " FROM injections WHERE id = ?", id, &row, "get",
         error);
     if (code != JOURNAL_OK)
         return code;
@@ -380,7 +381,7 @@ static enum journal_code find_injection(struct journal *journal, const struct jo
     bool row;
     enum journal_code code =
         journal_statement_prepare(&select, journal,
-                                  "SELECT id, " COLUMNS " FROM injections"
+                                  "SELECT " COLUMNS_READ " FROM injections"
                                   " WHERE boot_id = ? AND pid_namespace = ? AND pid = ?"
                                   " AND start_time = ? AND " JOURNAL_SQL_LIVE,
                                   "find", error);
@@ -411,26 +412,27 @@ enum journal_code journal_find_live(struct journal *journal, const struct journa
     return journal_transaction_end(journal, code, "find", error);
 }
 
-static enum journal_code list_injections(struct journal *journal, bool all,
+static enum journal_code list_injections(struct journal *journal, const char *condition, int64_t id,
                                          struct journal_injection **injections, size_t *count,
-                                         struct journal_error *error)
+                                         const char *operation, struct journal_error *error)
 {
     JOURNAL_STATEMENT(select);
     size_t capacity = 0;
     bool row;
-    enum journal_code code = journal_statement_prepare(
-        &select, journal,
-        all ? "SELECT id, " COLUMNS " FROM injections ORDER BY id"
-            : "SELECT id, " COLUMNS " FROM injections WHERE " JOURNAL_SQL_LIVE " ORDER BY id",
-        "list", error);
+    char sql[512];
+    snprintf(sql, sizeof sql, "SELECT " COLUMNS_READ " FROM injections WHERE %s ORDER BY id",
+             condition);
+    enum journal_code code = journal_statement_prepare(&select, journal, sql, operation, error);
     if (code != JOURNAL_OK)
         return code;
+    for (int i = sqlite3_bind_parameter_count(select.handle); i > 0; i--)
+        journal_bind_integer(&select, id);
     while ((code = journal_statement_step(&select, &row, error)) == JOURNAL_OK && row) {
         if (*count == capacity) {
             capacity = capacity == 0 ? 16 : 2 * capacity;
             void *larger = reallocarray(*injections, capacity, sizeof(**injections));
             if (larger == NULL)
-                return journal_error_set(error, JOURNAL_FAILED, ENOMEM, "list", "",
+                return journal_error_set(error, JOURNAL_FAILED, ENOMEM, operation, "",
                                          "no memory to list the journal %s", journal->path);
             *injections = larger;
         }
@@ -442,21 +444,30 @@ static enum journal_code list_injections(struct journal *journal, bool all,
     return code;
 }
 
-enum journal_code journal_list(struct journal *journal, bool all,
-                               struct journal_injection **injections, size_t *count,
-                               struct journal_error *error)
+enum journal_code journal_injections_select(struct journal *journal, const char *condition,
+                                            int64_t id, struct journal_injection **injections,
+                                            size_t *count, const char *operation,
+                                            struct journal_error *error)
 {
     *injections = NULL;
     *count = 0;
-    enum journal_code code = journal_transaction_begin(journal, JOURNAL_READ, "list", error);
+    enum journal_code code = journal_transaction_begin(journal, JOURNAL_READ, operation, error);
     if (code != JOURNAL_OK)
         return code;
-    code = list_injections(journal, all, injections, count, error);
-    code = journal_transaction_end(journal, code, "list", error);
+    code = list_injections(journal, condition, id, injections, count, operation, error);
+    code = journal_transaction_end(journal, code, operation, error);
     if (code != JOURNAL_OK) {
         free(*injections);
         *injections = NULL;
         *count = 0;
     }
     return code;
+}
+
+enum journal_code journal_list(struct journal *journal, bool all,
+                               struct journal_injection **injections, size_t *count,
+                               struct journal_error *error)
+{
+    return journal_injections_select(journal, all ? "true" : JOURNAL_SQL_LIVE, 0, injections, count,
+                                     "list", error);
 }

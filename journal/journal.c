@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "journal/connection.h"
 #include "journal/error.h"
@@ -176,6 +177,18 @@ void journal_wait_limit(struct journal *journal, int milliseconds)
 const char *journal_path(const struct journal *journal)
 {
     return journal->path;
+}
+
+int64_t journal_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+bool journal_text_ends(const char *text, size_t capacity)
+{
+    return memchr(text, '\0', capacity) != NULL;
 }
 
 enum journal_code journal_execute(struct journal *journal, const char *sql, const char *operation,

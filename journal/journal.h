@@ -93,9 +93,12 @@ struct journal_injection {
     int64_t offset_ns;
     uint64_t clocks;
     enum journal_phase phase;
-    int64_t created_ns; /* CLOCK_REALTIME; set by the journal */
-    int64_t changed_ns; /* of the last phase change; set by the journal */
-    char detail[200];   /* of the last phase change */
+    int64_t created_ns;  /* CLOCK_REALTIME; set by the journal */
+    int64_t changed_ns;  /* of the last phase change; set by the journal */
+    char detail[200];    /* of the last phase change */
+    int64_t group;       /* groups.h; 0 for one that is of none */
+    int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0 never */
+    bool inherited;      /* came with a fork: no inject of its own */
     size_t patch_count;
     struct journal_patch patches[JOURNAL_PATCHES_MAX];
 };
@@ -139,9 +142,10 @@ enum journal_code journal_advance(struct journal *journal, int64_t id, enum jour
 enum journal_code journal_gone(struct journal *journal, const struct journal_injection *seen,
                                const char *detail, struct journal_error *error);
 
-/* Changes the skew of a live injection. */
+/* Changes the skew of a live injection; deadline_ns as in struct journal_injection. */
 enum journal_code journal_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                   uint64_t clocks, struct journal_error *error);
+                                   uint64_t clocks, int64_t deadline_ns,
+                                   struct journal_error *error);
 
 /*
  * Saving registers while a thread is held must not wait or allocate: `begin`

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "journal/error.h"
+#include "journal/groups.h"
 #include "journal/statement.h"
 
 /* https://www.sqlite.org/fileformat2.html, "The Database Header". */
@@ -25,7 +26,7 @@
 static const char header_magic[16] = "SQLite format 3";
 
 #define OPERATION      "open"
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 1936418167 /* "skew" */
 #define QUOTE_(value)  #value
 #define QUOTE(value)   QUOTE_(value)
@@ -34,8 +35,11 @@ static const char header_magic[16] = "SQLite format 3";
  * Unsigned 64-bit values are stored as the signed integer of the same bits.
  * Texts are measured in bytes, one less than the field of the struct that
  * takes them.
+ *
+ * A new journal is made as one of version 1 that is then upgraded, so that it
+ * does not differ from an old one that was.
  */
-static const char schema[] =
+static const char version_1[] =
     "CREATE TABLE vdso ("
     "  id INTEGER PRIMARY KEY,"
     "  content BLOB NOT NULL UNIQUE CHECK (typeof(content) = 'blob' AND length(content) > 0));"
@@ -89,9 +93,32 @@ static const char schema[] =
     "  at_ns INTEGER NOT NULL,"
     "  detail TEXT NOT NULL);"
 
-    "PRAGMA application_id = " QUOTE(APPLICATION_ID) ";"
-                                                     "PRAGMA user_version = " QUOTE(
-                                                         SCHEMA_VERSION) ";";
+    "PRAGMA application_id = " QUOTE(APPLICATION_ID) ";";
+
+/* Groups of injections. A column that is added with REFERENCES must allow NULL. */
+static const char version_2[] =
+    "CREATE TABLE groups ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  boot_id TEXT NOT NULL CHECK (length(CAST(boot_id AS BLOB)) BETWEEN 1 AND 39),"
+    "  pid_namespace INTEGER NOT NULL,"
+    "  selectors TEXT NOT NULL CHECK (length(CAST(selectors AS BLOB)) BETWEEN 1 AND 16383),"
+    "  offset_ns INTEGER NOT NULL,"
+    "  clocks INTEGER NOT NULL,"
+    "  deadline_ns INTEGER NOT NULL,"
+    "  follow INTEGER NOT NULL CHECK (follow BETWEEN 0 AND 2),"
+    "  follower_pid INTEGER NOT NULL CHECK (follower_pid >= 0),"
+    "  follower_start_time INTEGER NOT NULL,"
+    "  phase INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 3),"
+    "  created_ns INTEGER NOT NULL,"
+    "  changed_ns INTEGER NOT NULL);"
+
+    "ALTER TABLE injections ADD COLUMN group_id INTEGER REFERENCES groups (id);"
+    "ALTER TABLE injections ADD COLUMN deadline_ns INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE injections ADD COLUMN inherited INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (inherited BETWEEN 0 AND 1);"
+    "CREATE INDEX injections_of_group ON injections (group_id) WHERE group_id IS NOT NULL;"
+
+    "PRAGMA user_version = " QUOTE(SCHEMA_VERSION) ";";
 
 _Static_assert(JOURNAL_PHASE_COUNT == 9 && JOURNAL_RECOVERED == 6 && JOURNAL_PATCHES_MAX == 8 &&
                    JOURNAL_PATCH_BYTES == 16,
@@ -102,6 +129,9 @@ _Static_assert(sizeof(((struct journal_key *)0)->boot_id) == 40 &&
                    sizeof(((struct journal_injection *)0)->image_id) == 16 &&
                    sizeof(((struct journal_patch *)0)->symbol) == 64,
                "the lengths in the schema are those of journal.h");
+_Static_assert(sizeof(((struct journal_group *)0)->selectors) == 16384 &&
+                   JOURNAL_FOLLOW_COUNT == 3 && JOURNAL_GROUP_PHASE_COUNT == 4,
+               "the numbers in the schema are those of groups.h");
 
 static enum journal_code judge(struct journal *journal, int64_t application, int64_t version,
                                struct journal_error *error)
@@ -115,7 +145,7 @@ static enum journal_code judge(struct journal *journal, int64_t application, int
                                  "Use the newer skewctl, or choose another with --journal.",
                                  "the journal %s is of version %lld; this skewctl knows version %d",
                                  journal->path, (long long)version, SCHEMA_VERSION);
-    if (version < SCHEMA_VERSION)
+    if (version < 1)
         return journal_error_damaged(error, journal->path, OPERATION, "it has no schema version");
     return JOURNAL_OK;
 }
@@ -171,13 +201,14 @@ static enum journal_code read_pragma(struct journal *journal, const char *sql, i
     return journal_statement_check(&statement, error);
 }
 
-static enum journal_code judge_database(struct journal *journal, struct journal_error *error)
+static enum journal_code judge_database(struct journal *journal, int64_t *version,
+                                        struct journal_error *error)
 {
-    int64_t application, version;
+    int64_t application;
     enum journal_code code = read_pragma(journal, "PRAGMA application_id", &application, error);
     if (code == JOURNAL_OK)
-        code = read_pragma(journal, "PRAGMA user_version", &version, error);
-    return code == JOURNAL_OK ? judge(journal, application, version, error) : code;
+        code = read_pragma(journal, "PRAGMA user_version", version, error);
+    return code == JOURNAL_OK ? judge(journal, application, *version, error) : code;
 }
 
 enum journal_code journal_schema_create(struct journal *journal, struct journal_error *error)
@@ -186,10 +217,12 @@ enum journal_code journal_schema_create(struct journal *journal, struct journal_
     enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, OPERATION, error);
     if (code != JOURNAL_OK)
         return code;
-    /* Another skewctl may have created them while this one waited for the lock. */
+    /* Another skewctl may have done it while this one waited for the lock. */
     code = read_pragma(journal, "PRAGMA user_version", &version, error);
     if (code == JOURNAL_OK && version == 0)
-        code = journal_execute(journal, schema, OPERATION, error);
+        code = journal_execute(journal, version_1, OPERATION, error);
+    if (code == JOURNAL_OK && version < 2)
+        code = journal_execute(journal, version_2, OPERATION, error);
     return journal_transaction_end(journal, code, OPERATION, error);
 }
 
@@ -217,7 +250,8 @@ unsigned char *journal_schema_serialize(size_t *size)
     sqlite3_int64 length = 0;
     unsigned char *bytes = NULL;
     if (sqlite3_open(":memory:", &database) == SQLITE_OK &&
-        sqlite3_exec(database, schema, NULL, NULL, NULL) == SQLITE_OK)
+        sqlite3_exec(database, version_1, NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(database, version_2, NULL, NULL, NULL) == SQLITE_OK)
         bytes = sqlite3_serialize(database, "main", &length, 0);
     sqlite3_close(database);
     /*
@@ -234,11 +268,14 @@ unsigned char *journal_schema_serialize(size_t *size)
 enum journal_code journal_schema_prepare(struct journal *journal, struct journal_error *error)
 {
     bool empty = false;
+    int64_t version = 0;
     enum journal_code code = judge_header(journal, &empty, error);
     if (code == JOURNAL_OK && empty)
         code = journal_schema_create(journal, error);
     /* Once more through SQLite: what is newest may still be in the WAL. */
     if (code == JOURNAL_OK)
-        code = judge_database(journal, error);
+        code = judge_database(journal, &version, error);
+    if (code == JOURNAL_OK && version < SCHEMA_VERSION)
+        code = journal_schema_create(journal, error);
     return code == JOURNAL_OK ? turn_to_wal(journal, error) : code;
 }

@@ -86,6 +86,8 @@ struct journal_injection journal_sample(pid_t pid)
         .image_size = 0x6000 + n,
         .offset_ns = -INT64_C(300000000000) - pid,
         .clocks = UINT64_C(0x8000000000000821) + n,
+        .deadline_ns = pid % 2 != 0 ? INT64_C(1800000000000000000) + pid : 0,
+        .inherited = pid % 3 == 0,
         .patch_count = 2,
         .patches = {{.symbol = "__vdso_clock_gettime", .address = 0x1000 + n, .length = 5},
                     {.symbol = "__vdso_time", .address = 0x2000 + n, .length = 16}},

@@ -227,8 +227,8 @@ static void skew_changes_while_live(void **state)
     struct journal_fixture *fixture = *state;
     for (int phase = 0; phase < JOURNAL_PHASE_COUNT; phase++) {
         const int64_t id = journal_fixture_plan(fixture, 1 + phase, (enum journal_phase)phase);
-        const enum journal_code code =
-            journal_set_skew(fixture->journal, id, INT64_MIN, UINT64_MAX, &fixture->error);
+        const enum journal_code code = journal_set_skew(fixture->journal, id, INT64_MIN, UINT64_MAX,
+                                                        INT64_MAX, &fixture->error);
         struct journal_injection injection;
         assert_int_equal(journal_get(fixture->journal, id, &injection, &fixture->error),
                          JOURNAL_OK);
@@ -236,6 +236,7 @@ static void skew_changes_while_live(void **state)
         assert_int_equal(code, live ? JOURNAL_OK : JOURNAL_ILLEGAL);
         assert_int_equal(injection.offset_ns == INT64_MIN, live);
         assert_int_equal(injection.clocks == UINT64_MAX, live);
+        assert_int_equal(injection.deadline_ns == INT64_MAX, live);
     }
 }
 
@@ -256,7 +257,7 @@ static void what_is_not_there_is_not_found(void **state)
                          JOURNAL_NOT_FOUND, "process 5");
     journal_assert_error(error, journal_advance(fixture->journal, 9, JOURNAL_GONE, NULL, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
-    journal_assert_error(error, journal_set_skew(fixture->journal, 9, 1, 1, error),
+    journal_assert_error(error, journal_set_skew(fixture->journal, 9, 1, 1, 0, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
     journal_assert_error(error, journal_registers_begin(fixture->journal, 9, JOURNAL_GONE, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
@@ -384,7 +385,7 @@ static void nothing_else_between_begin_and_commit(void **state)
                          why);
     journal_assert_error(error, journal_advance(journal, id, JOURNAL_GONE, NULL, error),
                          JOURNAL_FAILED, why);
-    journal_assert_error(error, journal_set_skew(journal, id, 1, 1, error), JOURNAL_FAILED, why);
+    journal_assert_error(error, journal_set_skew(journal, id, 1, 1, 0, error), JOURNAL_FAILED, why);
     journal_assert_error(error, journal_get(journal, id, &injection, error), JOURNAL_FAILED, why);
     journal_assert_error(error, journal_find_live(journal, &injection.key, &injection, error),
                          JOURNAL_FAILED, why);
