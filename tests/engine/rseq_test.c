@@ -7,34 +7,9 @@
 #include "observe.h"
 #include "victim.h"
 
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define CYCLES 20
-
-static bool can_be_asked(void)
-{
-    const char *without = getenv("WITHOUT");
-    if (without && strcmp(without, "rseq_configuration") == 0)
-        return false;
-    struct __ptrace_rseq_configuration configuration;
-    pid_t child = fork();
-    if (child == 0) {
-        pause();
-        _exit(0);
-    }
-    bool asked =
-        ptrace(PTRACE_SEIZE, child, NULL, NULL) == 0 &&
-        ptrace(PTRACE_INTERRUPT, child, NULL, NULL) == 0 && waitpid(child, NULL, 0) == child &&
-        ptrace(PTRACE_GET_RSEQ_CONFIGURATION, child, sizeof configuration, &configuration) > 0;
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    return asked;
-}
 
 /*
  * Where the kernel tells nothing of it, a thread makes calls only where it is found in one
@@ -68,7 +43,7 @@ static void no_increment_is_lost(void **state)
         harness_skip("no restartable sequences in this C library and kernel");
     assert_string_equal(said, "ready");
     victim_check_progress(victim, 100);
-    if (!can_be_asked()) {
+    if (!observe_rseq_known()) {
         done_or_left_alone(victim);
         return;
     }

@@ -4,10 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Lines that grow and can be sorted. */
@@ -285,4 +288,24 @@ void observe_put_back(pid_t pid, const char *maps, const struct vdso *vdso)
     assert_int_equal(now.size, vdso->size);
     assert_memory_equal(now.bytes, vdso->bytes, vdso->size);
     observe_untraced(pid);
+}
+
+bool observe_rseq_known(void)
+{
+    const char *without = getenv("WITHOUT");
+    if (without && strcmp(without, "rseq_configuration") == 0)
+        return false;
+    struct __ptrace_rseq_configuration configuration;
+    pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    bool asked =
+        ptrace(PTRACE_SEIZE, child, NULL, NULL) == 0 &&
+        ptrace(PTRACE_INTERRUPT, child, NULL, NULL) == 0 && waitpid(child, NULL, 0) == child &&
+        ptrace(PTRACE_GET_RSEQ_CONFIGURATION, child, sizeof configuration, &configuration) > 0;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return asked;
 }

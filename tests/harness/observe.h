@@ -32,6 +32,11 @@ struct vdso observe_vdso_own(void);
 const char *observe_status(pid_t pid, pid_t tid, const char *field);
 
 size_t observe_thread_count(pid_t pid);
+/*
+ * False where a tracer cannot ask for a thread's restartable sequences: before Linux 5.13, or
+ * with that taken away from skewctl by tests/without.
+ */
+bool observe_rseq_known(void);
 /* Fails if any thread is being traced. */
 void observe_untraced(pid_t pid);
 
