@@ -123,7 +123,7 @@ enum skew_code caller_seize(struct tracer *tracer, struct tracee **caller, bool 
 static bool caller_fit(struct scanner *scanner, struct tracee *caller)
 {
     return arch_is_native(&caller->registers) && !arch_is_kernels(&caller->registers) &&
-           !tracee_dispatches_syscalls(caller) && !tracee_rseq_unknown(caller) &&
+           !tracee_dispatches_syscalls(caller) && tracee_rseq_safe(caller) &&
            (scanner->range_count == 0 || caller->outside ||
             scan_tracee(scanner, caller) != SCAN_INSIDE);
 }
@@ -141,7 +141,7 @@ enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller, struc
         if (round == FIT_ROUNDS) {
             return error_set_plain(error, SKEW_REFUSED, scanner->tracer->target->pid, caller->tid,
                                    0, "stop",
-                                   tracee_rseq_unknown(caller)
+                                   !tracee_rseq_safe(caller)
                                        ? "it runs on, maybe within restartable sequences, about "
                                          "which this kernel, older than 5.13, cannot be asked; "
                                          "nothing was changed, try again when a thread waits"

@@ -119,7 +119,7 @@ static bool caller_able(const struct tracee *tracee)
 {
     return tracee->state == TRACEE_STOPPED && arch_is_native(&tracee->registers) &&
            !arch_is_kernels(&tracee->registers) && !tracee_dispatches_syscalls(tracee) &&
-           !tracee_rseq_unknown(tracee);
+           tracee_rseq_safe(tracee);
 }
 
 /* A thread that may not be let run, and so may not unmap; 0 if there is none. */
@@ -158,7 +158,7 @@ static enum skew_code caller_fit_await(struct recovery *recovery, struct scanner
 {
     struct tracee *chosen = tracer_find(scanner->tracer, recovery->tid, 0);
     if (recovery->inside != 0 || caller_find(recovery, scanner->tracer) != NULL || chosen == NULL ||
-        !tracee_rseq_unknown(chosen)) {
+        tracee_rseq_safe(chosen)) {
         return SKEW_OK;
     }
     enum skew_code code = caller_stop(scanner, chosen, error);

@@ -566,15 +566,19 @@ uint64_t tracee_rseq_address(const struct tracee *tracee)
     return configuration.rseq_abi_pointer;
 }
 
-bool tracee_rseq_unknown(const struct tracee *tracee)
+bool tracee_rseq_known(const struct tracee *tracee)
 {
     struct __ptrace_rseq_configuration configuration;
-    return !arch_in_syscall(&tracee->registers) &&
-           ptrace((enum __ptrace_request)PTRACE_GET_RSEQ_CONFIGURATION, tracee->tid,
-                  sizeof configuration, &configuration) < 0 &&
-           errno == EIO &&
+    return ptrace((enum __ptrace_request)PTRACE_GET_RSEQ_CONFIGURATION, tracee->tid,
+                  sizeof configuration, &configuration) >= 0 ||
+           errno != EIO ||
            /* Refused for its arguments, where there is such a call. */
-           !(syscall(SYS_rseq, NULL, 0, 0, 0) < 0 && errno == ENOSYS);
+           (syscall(SYS_rseq, NULL, 0, 0, 0) < 0 && errno == ENOSYS);
+}
+
+bool tracee_rseq_safe(const struct tracee *tracee)
+{
+    return arch_in_syscall(&tracee->registers) || tracee_rseq_known(tracee);
 }
 
 int tracee_seccomp_suspend(const struct tracee *tracee, bool suspended)

@@ -136,12 +136,14 @@ bool tracee_signal_is_refusal(const struct tracee *tracee, uint64_t address);
 bool tracee_dispatches_syscalls(const struct tracee *tracee);
 /* Where a stopped thread's struct rseq lies (rseq(2)); 0 for none, and before Linux 5.13. */
 uint64_t tracee_rseq_address(const struct tracee *tracee);
+/* False where threads may use restartable sequences and the kernel, older than 5.13, does not
+ * tell. */
+bool tracee_rseq_known(const struct tracee *tracee);
 /*
- * True if a stopped thread may be within a restartable sequence and the kernel, older
- * than 5.13, does not tell where its struct rseq lies: never on the way out of a system
- * call, which no sequence may make.
+ * True if a stopped thread is in no restartable sequence, or it can be found out: on the way out
+ * of a system call, which no sequence may make, there is no doubt.
  */
-bool tracee_rseq_unknown(const struct tracee *tracee);
+bool tracee_rseq_safe(const struct tracee *tracee);
 /*
  * The index-th seccomp filter of a stopped thread, newest first: its length in
  * instructions, of which `filter` must hold BPF_MAXINSNS, or -errno (ENOENT behind the last).
