@@ -3,6 +3,8 @@
  * unmaps its vDSO first. Also built for 32 bits. It answers
  *     exec    replaces itself by a new idle, whose "ready" is the answer
  *     spawn   starts a child that idles too, "ok PID"; it dies with this one
+ *     vfork   starts a child that shares its memory for 100 ms, then runs
+ *             sleep(1), "ok PID"; it dies with this one
  */
 #include "dialogue.h"
 
@@ -27,6 +29,17 @@ static void answer_line(const char *line, char *answer, size_t size)
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             for (;;)
                 pause();
+        }
+        snprintf(answer, size, "ok %d", child);
+        return;
+    }
+    if (strcmp(line, "vfork") == 0) {
+        pid_t child = vfork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            usleep(100000);
+            execlp("sleep", "sleep", "1000", (char *)NULL);
+            _exit(1);
         }
         snprintf(answer, size, "ok %d", child);
         return;
