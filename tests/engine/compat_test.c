@@ -53,10 +53,7 @@ static void cycles(const char *kind)
     for (int i = 0; i < CYCLES; i++) {
         assert_string_equal(child_ask(victim, "leave"), "ok");
         victim_check_progress(victim, 3);
-        if (observe_rseq_known())
-            skewctl_inject(victim->pid, "-5m");
-        else
-            inject(victim, "-5m");
+        skewctl_inject(victim->pid, "-5m");
         assert_string_equal(child_ask(victim, "enter"), "ok");
         victim_check_progress(victim, 3);
         inject(victim, "+1h30m");
@@ -73,6 +70,8 @@ static void cycles(const char *kind)
 static void only_thread(void **state)
 {
     (void)state;
+    if (!observe_rseq_known())
+        harness_skip("before Linux 5.13 a thread with few system calls may wait for long");
     cycles(NULL);
 }
 
