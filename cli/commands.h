@@ -9,6 +9,7 @@
 
 int command_inject(const struct options *options);
 int command_recover(const struct options *options);
+int command_run(const struct options *options);
 int command_list(const struct options *options);
 int command_scan(const struct options *options);
 int command_doctor(const struct options *options);

@@ -44,6 +44,16 @@ static const struct {
             "      --force               go on where only a safety catch refuses, as for pid "
             "1\n" SUSPEND_SECCOMP,
         },
+    [COMMAND_RUN] =
+        {
+            "--offset DURATION [--clock NAME[,...]] [--] COMMAND [ARGUMENT...]",
+            "Execute a command, skewed from its first instruction. Ends as the command does; 126 "
+            "and\n"
+            "127 where that cannot be executed or is not found.",
+            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
+            "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
+            "      --force               go on where only a safety catch refuses\n",
+        },
     [COMMAND_RECOVER] =
         {
             "-p PID[,PID...] | --id ID[,ID...] | --all | --crashed",

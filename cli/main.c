@@ -17,12 +17,13 @@
 /*
  * Descriptors 0 to 2 that the caller closed would be given to the journal or to
  * a process's memory, and output would be written there. Opened for reading,
- * so that writing still fails.
+ * so that writing still fails, and not for a command that run executes.
  */
 static bool standard_files_reserve(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF && open("/dev/null", O_RDONLY) != fd)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
+            open("/dev/null", O_RDONLY | O_CLOEXEC) != fd)
             return false;
     return true;
 }
@@ -40,12 +41,12 @@ static int output_close(int status)
     return SKEW_FAILED;
 }
 
-static int command_run(enum command command, const struct options *options)
+static int command_call(enum command command, const struct options *options)
 {
     static int (*const runs[])(const struct options *) = {
-        [COMMAND_INJECT] = command_inject, [COMMAND_RECOVER] = command_recover,
-        [COMMAND_LIST] = command_list,     [COMMAND_SCAN] = command_scan,
-        [COMMAND_DOCTOR] = command_doctor,
+        [COMMAND_INJECT] = command_inject,   [COMMAND_RUN] = command_run,
+        [COMMAND_RECOVER] = command_recover, [COMMAND_LIST] = command_list,
+        [COMMAND_SCAN] = command_scan,       [COMMAND_DOCTOR] = command_doctor,
     };
 
     return runs[command](options);
@@ -71,15 +72,15 @@ static int command_main(int argc, char **argv)
                                   "skewctl list -o json",
                                   argv[1]);
     if (!command_find(argv[1], &command))
-        return (int)message_usage("there is no command '%.80s'; choose inject, recover, list, scan "
-                                  "or doctor",
+        return (int)message_usage("there is no command '%.80s'; choose inject, run, recover, list, "
+                                  "scan or doctor",
                                   argv[1]);
 
     int status = (int)options_parse(command, argc - 1, argv + 1, &options);
     if (status == SKEW_OK && options.help)
         help_print_command(command);
     else if (status == SKEW_OK)
-        status = command_run(command, &options);
+        status = command_call(command, &options);
     options_free(&options);
     return status;
 }
@@ -87,13 +88,16 @@ static int command_main(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct skew_error error = {0};
+    /* What a command is to find as its caller left it is not changed here. */
+    bool executes = argc > 1 && strcmp(argv[1], command_name(COMMAND_RUN)) == 0;
 
     if (!standard_files_reserve())
         return SKEW_FAILED;
-    if (skew_privileges_drop(&error) != SKEW_OK)
+    if ((executes ? skew_privileges_return : skew_privileges_drop)(&error) != SKEW_OK)
         return (int)message_error(&error, "");
     /* A reader that went away is an error of write(2), not a reason to die half-way. */
-    signal(SIGPIPE, SIG_IGN);
+    if (!executes)
+        signal(SIGPIPE, SIG_IGN);
     setlocale(LC_CTYPE, "");
     return output_close(command_main(argc, argv));
 }

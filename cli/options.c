@@ -13,8 +13,8 @@
 #include <string.h>
 
 static const char *const commands[] = {
-    [COMMAND_INJECT] = "inject", [COMMAND_RECOVER] = "recover", [COMMAND_LIST] = "list",
-    [COMMAND_SCAN] = "scan",     [COMMAND_DOCTOR] = "doctor",
+    [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",   [COMMAND_RECOVER] = "recover",
+    [COMMAND_LIST] = "list",     [COMMAND_SCAN] = "scan", [COMMAND_DOCTOR] = "doctor",
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
 
@@ -48,6 +48,8 @@ enum {
 };
 
 static const char short_options[] = ":p:o:h";
+/* Stops at the first argument that is no option: the rest is a command's. */
+static const char short_options_run[] = "+:p:o:h";
 static const struct option long_options[] = {
     {"pid", required_argument, NULL, 'p'},
     {"offset", required_argument, NULL, OPTION_OFFSET},
@@ -76,6 +78,7 @@ static unsigned option_commands(int option)
     case OPTION_OFFSET:
     case OPTION_CLOCK:
     case OPTION_FORCE:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DRY_RUN:
         return FOR(COMMAND_INJECT);
     case OPTION_SUSPEND_SECCOMP:
@@ -87,6 +90,8 @@ static unsigned option_commands(int option)
         return FOR(COMMAND_RECOVER) | FOR(COMMAND_LIST);
     case OPTION_REPAIR:
         return FOR(COMMAND_SCAN);
+    case 'o':
+        return ~FOR(COMMAND_RUN);
     default:
         return ~0U;
     }
@@ -244,6 +249,12 @@ static enum skew_code options_check(enum command command, const struct options *
         if (!named->offset)
             return message_usage("inject has no offset to add; give one, like --offset -5m");
         return SKEW_OK;
+    case COMMAND_RUN:
+        if (!options->arguments)
+            return message_usage("run has no command to execute; give one behind --");
+        if (!named->offset)
+            return message_usage("run has no offset to add; give one, like --offset -5m");
+        return SKEW_OK;
     case COMMAND_RECOVER:
         if (selectors == 0)
             return message_usage(
@@ -272,7 +283,8 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
 
     *options = (struct options){0};
     opterr = 0;
-    while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+    const char *letters = command == COMMAND_RUN ? short_options_run : short_options;
+    while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
         if (option == 'h') {
             options->help = true;
             return SKEW_OK;
@@ -286,7 +298,9 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
         if (code != SKEW_OK)
             return code;
     }
-    if (optind < argc)
+    if (command == COMMAND_RUN && optind < argc)
+        options->arguments = argv + optind;
+    else if (optind < argc)
         return message_usage("'%.80s' stands alone, without an option; see skewctl %s --help",
                              argv[optind], commands[command]);
     return options_check(command, options, &named);

@@ -6,7 +6,14 @@
 
 #include "engine/skewctl.h"
 
-enum command { COMMAND_INJECT, COMMAND_RECOVER, COMMAND_LIST, COMMAND_SCAN, COMMAND_DOCTOR };
+enum command {
+    COMMAND_INJECT,
+    COMMAND_RUN,
+    COMMAND_RECOVER,
+    COMMAND_LIST,
+    COMMAND_SCAN,
+    COMMAND_DOCTOR
+};
 
 /* Numbers in the order they were named, each once. */
 struct number_list {
@@ -28,6 +35,7 @@ struct options {
     uint64_t clocks; /* 0: the default set */
     struct number_list pids;
     struct number_list ids;
+    char **arguments; /* run: of the command, which is the first; ends with NULL */
 };
 
 /* The command's name on the command line. */

@@ -342,7 +342,7 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
     }
     /* Not where a wait would see each of the stops, nor where it may not be fit for calls again. */
     injection->alone = injection->busy && tracer->target->threads == 1 && !tracee->exposed &&
-                       tracee_rseq_known(tracee);
+                       tracee_rseq_known(tracee) && !tracer->lent;
     if (injection->busy && !injection->alone) {
         code = tracer_stop_all(tracer, error);
         if (code != SKEW_OK) {

@@ -5,7 +5,7 @@
  * CAP_SYS_PTRACE lets it attach to processes of others, CAP_DAC_OVERRIDE open
  * their /proc/PID/mem, which only their owner may (proc_pid_mem(5)), and
  * CAP_SYS_ADMIN read a target's seccomp filter. That is all: the journal is
- * opened as its owner, and no signal is ever sent.
+ * opened as its owner, and no signal is sent that takes a right of its own.
  *
  * Rights that come from the program's file (a set-user-ID or set-group-ID mode,
  * file capabilities) are the file owner's and not the caller's. They are given
@@ -99,6 +99,11 @@ static enum skew_code become_caller(struct skew_error *error)
     /* As after an ordinary execve(2): else doctor could not trace a child of its own. */
     prctl(PR_SET_DUMPABLE, 1);
     return SKEW_OK;
+}
+
+enum skew_code skew_privileges_return(struct skew_error *error)
+{
+    return rights_are_lent() ? become_caller(error) : SKEW_OK;
 }
 
 enum skew_code skew_privileges_drop(struct skew_error *error)

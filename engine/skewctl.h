@@ -168,6 +168,34 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            struct skew_error *error);
 
 /*
+ * SKEW_REFUSED where what execvp(3) would execute for that name cannot be run skewed: a
+ * 32-bit program, or one that gets rights from its file, which a traced process does not.
+ */
+enum skew_code skew_run_check(const char *command, struct skew_error *error);
+
+/* A process that is about to execute a program, which is to be skewed from its beginning. */
+struct skew_run {
+    pid_t pid;
+    struct skew_request request;
+    bool follow; /* and so are all programs that it and its descendants execute */
+    /* Each may be NULL, and is called on a thread of the engine's own. */
+    void (*attached)(void *context); /* now it may call execve(2) */
+    void (*refused)(void *context, const struct skew_report *report,
+                    const struct skew_error *error); /* a program could not be skewed */
+    void *context;
+};
+
+/*
+ * Attaches to the process, waits until it has executed a program, and skews that before
+ * its first instruction. Without `follow` it then lets it go, and a program that cannot
+ * be skewed is ended before it begins, with the code as its exit status; with it,
+ * it stays attached until nobody is left. SKEW_NOT_FOUND where the process ended without
+ * having executed anything. SIGCHLD must not be ignored.
+ */
+enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
+                        struct skew_report *report, struct skew_error *error);
+
+/*
  * Puts one process back, by pid or by the id of an injection. By pid that works
  * also where the journal fails: the image says all that is needed, and the note
  * of the report says that the journal does not know.
@@ -257,6 +285,8 @@ enum skew_code skew_doctor(pid_t pid, struct skew_check **checks, size_t *count,
  * before a file is opened, or a name taken from the environment.
  */
 enum skew_code skew_privileges_drop(struct skew_error *error);
+/* Only the second half of that, for a program that will execute another for its caller. */
+enum skew_code skew_privileges_return(struct skew_error *error);
 
 const char *skew_state_name(enum skew_state state);
 

@@ -185,14 +185,13 @@ static struct tracee *tracee_add_born(struct tracer *tracer, pid_t tid)
     return born;
 }
 
-/* Created by a tracee, seen in a scan before its creator's stop told of it. */
-static bool thread_is_ours(const struct tracer *tracer, pid_t tid)
+bool thread_traced_by_caller(int tasks, pid_t tid)
 {
     char path[TASK_PATH_SIZE];
     char text[4096];
     uint64_t tracer_tid;
     task_path_format(tid, "status", path);
-    return proc_file_read(tracer->tasks, path, text, sizeof text) > 0 &&
+    return proc_file_read(tasks, path, text, sizeof text) > 0 &&
            status_field_parse(text, "TracerPid", 10, &tracer_tid) && (pid_t)tracer_tid == gettid();
 }
 
@@ -209,7 +208,8 @@ struct tracee *tracer_seize(struct tracer *tracer, pid_t tid, struct skew_error 
     }
     if (ptrace(PTRACE_SEIZE, tid, NULL, SEIZE_OPTIONS) < 0) {
         int errnum = errno;
-        if (errnum == EPERM && thread_is_ours(tracer, tid)) {
+        /* Lent, or created by a tracee and seen in a scan before its creator's stop told of it. */
+        if (errnum == EPERM && thread_traced_by_caller(tracer->tasks, tid)) {
             return tracee_add_born(tracer, tid);
         }
         if (errnum == ESRCH || thread_exited(tracer, tid)) {
@@ -616,11 +616,12 @@ void tracer_release(struct tracer *tracer, struct tracee *tracee)
     struct skew_error ignored;
     bool stopped = tracee->state == TRACEE_STOPPED || tracee->state == TRACEE_SYSCALL;
     if (!stopped || registers_put_back(tracee, &ignored) != SKEW_OK ||
-        ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(intptr_t)tracee->signal) < 0) {
+        (!tracer->lent &&
+         ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(intptr_t)tracee->signal) < 0)) {
         /* Running, or dead: the end of the tracer thread detaches it. */
         return;
     }
-    tracee->state = TRACEE_GONE;
+    tracee->state = tracer->lent ? tracee->state : TRACEE_GONE;
     int64_t held = monotonic_now() - tracee->held_since_ns;
     if (held > tracer->pause_ns) {
         tracer->pause_ns = held;

@@ -48,6 +48,7 @@ struct tracer {
     bool workers;        /* the target has one */
     pid_t looked_at;     /* while it has none: the highest thread known not to be one */
     int memory;          /* /proc/TID/mem of the first tracee; -1 until tracer_memory_open */
+    bool lent;           /* this thread traced the target before, and goes on doing so */
     int64_t deadline_ns; /* CLOCK_MONOTONIC: by then everything must have been let go */
     int64_t pause_ns;    /* the longest time a thread was held so far */
     unsigned exposed;    /* threads for which `exposed` was set */
@@ -62,9 +63,15 @@ typedef enum skew_code tracer_function(struct tracer *tracer, void *context,
 /*
  * Runs `function` on a tracer thread and returns what it returns. Everything
  * it needs must be allocated before; all threads are let go when it returns.
+ * A target that the calling thread traces itself, and that is stopped in front of its
+ * next user instruction, is lent: `function` runs on the calling thread, and the
+ * target stays attached and stopped, with its own registers.
  */
 enum skew_code tracer_run(const struct target *target, tracer_function *function, void *context,
                           int64_t *pause_ns, unsigned *exposed, struct skew_error *error);
+
+/* True if the calling thread traces that thread; `tasks` is a descriptor of /proc/PID/task. */
+bool thread_traced_by_caller(int tasks, pid_t tid);
 
 /* Waits for a child of the caller that has been killed. */
 void child_reap(pid_t child);

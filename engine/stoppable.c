@@ -35,6 +35,7 @@ struct obstacles {
     pid_t traced;  /* a thread that is traced, */
     pid_t tracer;  /* and by whom */
     pid_t waiting; /* uninterruptibly */
+    bool lent;     /* by the caller: it is stopped already, with nobody to share its memory */
     bool strict;   /* a thread is in seccomp's strict mode, */
     bool callers;  /* and one is not */
 };
@@ -62,7 +63,9 @@ static void thread_look(int tasks, const char *tid, uint32_t worker, struct obst
         (worker == 0 || !worker_is(tasks, (pid_t)strtol(tid, NULL, 10), worker))) {
         obstacles->waiting = (pid_t)strtol(tid, NULL, 10);
     }
-    if (status_field_parse(text, "TracerPid", 10, &value) && value != 0) {
+    if (status_field_parse(text, "TracerPid", 10, &value) && (pid_t)value == gettid()) {
+        obstacles->lent = true;
+    } else if (status_field_parse(text, "TracerPid", 10, &value) && value != 0) {
         obstacles->traced = (pid_t)strtol(tid, NULL, 10);
         obstacles->tracer = (pid_t)value;
     }
@@ -150,11 +153,11 @@ enum skew_code stoppable_check(const struct target *target, bool calls, struct s
     for (int64_t began = monotonic_now();;) {
         struct obstacles obstacles;
         pid_t sharer = 0;
-        enum skew_code code = refuse_frozen(target, error);
-        if (code == SKEW_OK) {
-            code = threads_look(target, &obstacles, error);
+        enum skew_code code = threads_look(target, &obstacles, error);
+        if (code == SKEW_OK && !obstacles.lent) {
+            code = refuse_frozen(target, error);
         }
-        if (code == SKEW_OK) {
+        if (code == SKEW_OK && !obstacles.lent) {
             code = sharer_find(target, &sharer, error);
         }
         if (code != SKEW_OK) {

@@ -6,7 +6,8 @@
  * their number was that of the target's threads, or a scan of /proc/PID/task
  * found no other than the kernel's own (worker.c). Whatever happens, all
  * threads are let go when tracer_run returns: by PTRACE_DETACH, or by the end
- * of the tracer thread, which the kernel treats like the death of a tracer.
+ * of the tracer thread, which the kernel treats like the death of a tracer; all
+ * but those of a target that was lent (stop.h): whoever traces it lets it go.
  *
  * What happens at each step if skewctl dies or a signal arrives: see stop.c.
  */
@@ -313,13 +314,18 @@ enum skew_code tracer_run(const struct target *target, tracer_function *function
     memset(tracees, 0, thread.tracer.capacity * sizeof *tracees);
     thread.tracer.tracees = tracees;
 
-    pthread_t handle;
-    int errnum = tracer_thread_create(&handle, &thread);
-    if (errnum != 0) {
-        return error_set(error, SKEW_FAILED, target->pid, errnum, "stop",
-                         "cannot start the tracer thread");
+    thread.tracer.lent = thread_traced_by_caller(tasks, target->live_tid);
+    if (thread.tracer.lent) {
+        tracer_thread_main(&thread);
+    } else {
+        pthread_t handle;
+        int errnum = tracer_thread_create(&handle, &thread);
+        if (errnum != 0) {
+            return error_set(error, SKEW_FAILED, target->pid, errnum, "stop",
+                             "cannot start the tracer thread");
+        }
+        pthread_join(handle, NULL);
     }
-    pthread_join(handle, NULL);
     /* A thread that was lost is no reason to say that there is no such process. */
     if (thread.code == SKEW_NOT_FOUND && target_alive(target)) {
         thread.code = error->code = SKEW_FAILED;

@@ -45,6 +45,27 @@ const char *const *skewctl_arguments(const char *argument, ...)
     return argv;
 }
 
+static size_t append(const char **argv, size_t count, const char *const more[])
+{
+    for (; *more; more++) {
+        if (count == ARGUMENTS_MAX)
+            fail_msg("too many arguments");
+        argv[count++] = *more;
+    }
+    return count;
+}
+
+const char *const *skewctl_run_arguments(const char *const options[], const char *const command[])
+{
+    const char **argv = harness_memory((ARGUMENTS_MAX + 1) * sizeof *argv);
+    const char *const front[] = {skewctl_path(), "run", "--journal", skewctl_journal(), NULL};
+    size_t count = append(argv, 0, front);
+    count = append(argv, count, options);
+    count = append(argv, count, (const char *const[]){"--", NULL});
+    append(argv, count, command);
+    return argv;
+}
+
 struct run skewctl_run(const char *argument, ...)
 {
     va_list rest;

@@ -17,6 +17,9 @@ const char *skewctl_path(void);
 const char *skewctl_journal(void);
 /* argv for execv(3): the path, the arguments, the journal, NULL. */
 const char *const *skewctl_arguments(const char *argument, ...) __attribute__((sentinel));
+/* argv of skewctl run with these options, the journal, "--" and the command; both NULL-terminated.
+ */
+const char *const *skewctl_run_arguments(const char *const options[], const char *const command[]);
 struct run skewctl_run(const char *argument, ...) __attribute__((sentinel));
 /*
  * The same as another user: a copy of the command, and a journal, in a folder
