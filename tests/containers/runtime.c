@@ -1,0 +1,261 @@
+/* See runtime.h. */
+#include "runtime.h"
+
+#include "command.h"
+#include "victim.h"
+#include "world.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORDS_MAX 64
+#define IMAGE     "localhost/clocks:1"
+#define ROOT      WORLD_FOLDER "/root"
+#define BUNDLES   WORLD_FOLDER "/bundles"
+#define ARCHIVE   WORLD_FOLDER "/root.tar"
+
+/*
+ * In these lists %n stands for the container's name and %c for the cgroup of this
+ * world; users other than root have no cgroups, so for them words with %c are left out.
+ */
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+#define PODMAN(RUNTIME)                                                                            \
+    .programs = WORDS("podman", RUNTIME, "newuidmap"),                                             \
+    .import = WORDS("podman", "import", ARCHIVE, IMAGE),                                           \
+    .run = WORDS("podman", "--runtime", RUNTIME, "run", "-i", "--name", "%n", "--network", "none", \
+                 "--read-only", "--cap-drop", "ALL", "--cgroup-parent=%c", IMAGE),                 \
+    .execute = WORDS("podman", "--runtime", RUNTIME, "exec", "-i", "%n"),                          \
+    .remove = WORDS("podman", "--runtime", RUNTIME, "rm", "-f", "%n"),                             \
+    .inspect = WORDS("podman", "--runtime", RUNTIME, "inspect", "%n"),                             \
+    .pid_filter = ".[0].State.Pid", .id_filter = ".[0].Id",                                        \
+    .finish = WORDS("podman", "system", "migrate"), .rootless = true, .seccomp = true
+
+#define BUNDLE(RUNTIME)                                                                            \
+    .programs = WORDS(RUNTIME, "runc"),                                                            \
+    .run = WORDS(RUNTIME, "run", "--bundle", BUNDLES "/%n", "%n"),                                 \
+    .execute = WORDS(RUNTIME, "exec", "%n"), .remove = WORDS(RUNTIME, "delete", "--force", "%n"),  \
+    .inspect = WORDS(RUNTIME, "state", "%n"), .pid_filter = ".pid", .bundle = true,                \
+    .rootless = true
+
+static const struct runtime runtimes[] = {
+    {.name = "runc", BUNDLE("runc")},
+    {.name = "crun", BUNDLE("crun")},
+    {.name = "podman", PODMAN("runc")},
+    {.name = "podman_crun", PODMAN("crun")},
+    {
+        .name = "docker",
+        .programs = WORDS("dockerd", "docker"),
+        /* Without CAP_SYS_RESOURCE the limits that it would set cannot be had. */
+        .daemon = WORDS("dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false",
+                        "--ip-forward=false", "--ip-masq=false", "--log-level=error",
+                        "--default-ulimit", "nofile=1024:1024"),
+        .ask = WORDS("docker", "version"),
+        .import = WORDS("docker", "import", ARCHIVE, IMAGE),
+        .run = WORDS("docker", "run", "-i", "--name", "%n", "--network", "none", "--read-only",
+                     "--cap-drop", "ALL", "--cgroup-parent=%c", IMAGE),
+        .execute = WORDS("docker", "exec", "-i", "%n"),
+        .remove = WORDS("docker", "rm", "-f", "%n"),
+        .inspect = WORDS("docker", "inspect", "%n"),
+        .pid_filter = ".[0].State.Pid",
+        .id_filter = ".[0].Id",
+        .seccomp = true,
+    },
+    {
+        .name = "containerd",
+        .programs = WORDS("containerd", "ctr"),
+        .daemon = WORDS("containerd", "--log-level", "error"),
+        .ask = WORDS("ctr", "version"),
+        .run = WORDS("ctr", "run", "--rootfs", "--read-only", "--seccomp", "--cgroup=%c/%n", ROOT,
+                     "%n"),
+        .execute = WORDS("ctr", "task", "exec", "--exec-id", "executed", "%n"),
+        .remove = WORDS("ctr", "container", "rm", "%n"),
+        /* ctr tells it only in a table. */
+        .inspect =
+            WORDS("cat", "/run/containerd/io.containerd.runtime.v2.task/default/%n/init.pid"),
+        .pid_filter = ".",
+        .seccomp = true,
+    },
+};
+
+const struct runtime *runtime_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof runtimes / sizeof *runtimes; i++)
+        if (strcmp(runtimes[i].name, name) == 0)
+            return &runtimes[i];
+    fail_msg("no runtime is called %s", name);
+    return NULL;
+}
+
+/* One word with what %n and %c stand for; NULL where it is to be left out. */
+static const char *word_fill(const char *word, const char *name, uid_t user)
+{
+    const char *text = "";
+    for (const char *mark; (mark = strchr(word, '%')) != NULL; word = mark + 2) {
+        if (mark[1] == 'c' && user != 0)
+            return NULL;
+        text = harness_format("%s%.*s%s", text, (int)(mark - word), word,
+                              mark[1] == 'c' ? world_cgroup() : name);
+    }
+    return harness_format("%s%s", text, word);
+}
+
+/* The words of a list, then those of a command, as that user would type them. */
+static const char *const *line(const char *const *list, const char *name, uid_t user,
+                               const char *const *command)
+{
+    const char **words = harness_memory((WORDS_MAX + 1) * sizeof *words);
+    const char *const *parts[] = {
+        user ? WORDS("env", "--chdir=" WORLD_USER_HOME, "HOME=" WORLD_USER_HOME,
+                     "XDG_RUNTIME_DIR=" WORLD_USER_RUNDIR)
+             : NULL,
+        list,
+        command,
+    };
+    size_t count = 0;
+    for (size_t part = 0; part < 3; part++) {
+        for (const char *const *word = parts[part]; word && *word; word++) {
+            const char *filled = part == 1 ? word_fill(*word, name, user) : *word;
+            if (count == WORDS_MAX)
+                fail_msg("too many words");
+            if (filled)
+                words[count++] = filled;
+        }
+    }
+    return words;
+}
+
+/* Runs it to its end, which must be a good one; returns what it printed. */
+static const char *say(const char *const *list, const char *name, uid_t user)
+{
+    struct run run = program_run(line(list, name, user, NULL), &(struct start){.user = user},
+                                 HARNESS_DEADLINE_MS);
+    run_expect(&run, 0);
+    return run.out;
+}
+
+const char *runtime_missing(const struct runtime *runtime)
+{
+    for (const char *const *program = runtime->programs; *program; program++)
+        if (!harness_program(*program))
+            return *program;
+    return harness_program("busybox") ? NULL : "busybox";
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+        fail_msg("%s: %s", path, strerror(errno));
+}
+
+static void shell(const char *script)
+{
+    say(WORDS("sh", "-ec", script), "", 0);
+}
+
+void runtimes_prepare(void)
+{
+    const char *reader = victim_path("clock_reader_musl");
+    if (!reader)
+        fail_msg("there is no static program to run: it takes musl-gcc to build");
+    shell(harness_format(
+        "mkdir -p " BUNDLES " " ROOT "/bin /etc/containers; chmod 1777 " BUNDLES "; cd " ROOT
+        "; mkdir -p dev etc proc sys tmp;"
+        "cp $(command -v busybox) bin; ln -sf busybox bin/awk; ln -sf busybox bin/sh;"
+        "cp %s bin/clock_reader; tar -cf " ARCHIVE " .",
+        reader));
+    /* Neither systemd nor the right to raise limits (CAP_SYS_RESOURCE) is needed. */
+    write_text("/etc/containers/containers.conf",
+               "[containers]\n"
+               "default_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n"
+               "[engine]\n"
+               "cgroup_manager = \"cgroupfs\"\n"
+               "events_logger = \"file\"\n");
+}
+
+struct child *runtime_start(const struct runtime *runtime, uid_t user)
+{
+    struct child *daemon = NULL;
+    if (runtime->daemon) {
+        daemon = child_start(runtime->daemon, NULL);
+        int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+        while (program_run(runtime->ask, NULL, HARNESS_DEADLINE_MS).code != 0) {
+            if (!child_alive(daemon) || harness_monotonic_ns() > end)
+                fail_msg("%s does not answer", runtime->name);
+            harness_sleep_ms(50);
+        }
+    }
+    if (runtime->import)
+        say(runtime->import, "", user);
+    return daemon;
+}
+
+void runtime_stop(const struct runtime *runtime, uid_t user, struct child *daemon)
+{
+    if (runtime->finish && user != 0)
+        say(runtime->finish, "", user);
+    if (!daemon)
+        return;
+    assert_int_equal(kill(daemon->pid, SIGTERM), 0);
+    child_wait(daemon, HARNESS_DEADLINE_MS);
+}
+
+static void bundle_make(const struct container *container)
+{
+    const char *folder = harness_format(BUNDLES "/%s", container->name);
+    const char *filter = harness_format(
+        "%s|.process.args=[\"/bin/clock_reader\",\"2\",\"1000\"]|.process.terminal=false"
+        "|.process.rlimits=[]|.process.capabilities={}|.process.noNewPrivileges=true"
+        "|.root={path:\"" ROOT "\",readonly:true}",
+        container->user ? "."
+                        : harness_format(".linux.cgroupsPath=\"%s/%s\"|.process.user.uid=1000",
+                                         world_cgroup(), container->name));
+    const char *rootless = container->user ? "--rootless" : "";
+    const char *script =
+        harness_format("mkdir %s; cd %s; runc spec %s; jq '%s' config.json >changed;"
+                       "mv changed config.json",
+                       folder, folder, rootless, filter);
+    say(WORDS("sh", "-ec", script), "", container->user);
+}
+
+struct container *container_start(const struct runtime *runtime, uid_t user, const char *name)
+{
+    struct container *container = harness_memory(sizeof *container);
+    *container = (struct container){.runtime = runtime, .user = user, .name = name};
+    const char *const *command = WORDS("/bin/clock_reader", "2", "1000");
+    if (runtime->bundle) {
+        bundle_make(container);
+        command = NULL;
+    }
+    container->first =
+        child_start(line(runtime->run, name, user, command), &(struct start){.user = user});
+    assert_string_equal(child_line(container->first, HARNESS_DEADLINE_MS), "ready");
+    const char *facts = say(runtime->inspect, name, user);
+    container->pid = atoi(json_query(facts, runtime->pid_filter));
+    if (user == 0)
+        container->id = runtime->id_filter ? json_query(facts, runtime->id_filter) : name;
+    return container;
+}
+
+struct child *container_execute(const struct container *container)
+{
+    struct child *clock = child_start(
+        line(
+            container->runtime->execute, container->name, container->user,
+            WORDS("/bin/awk", "BEGIN { print \"ready\"; fflush() } { print systime(); fflush() }")),
+        &(struct start){.user = container->user});
+    assert_string_equal(child_line(clock, HARNESS_DEADLINE_MS), "ready");
+    return clock;
+}
+
+void container_stop(struct container *container)
+{
+    child_send(container->first, "quit");
+    assert_int_equal(child_wait(container->first, HARNESS_DEADLINE_MS), 0);
+    say(container->runtime->remove, container->name, container->user);
+}
