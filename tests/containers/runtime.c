@@ -19,16 +19,25 @@
 #define ARCHIVE   WORLD_FOLDER "/root.tar"
 
 /*
- * In these lists %n stands for the container's name and %c for the cgroup of this
- * world; users other than root have no cgroups, so for them words with %c are left out.
+ * In these lists %n stands for the container's name, %u for the user within it and
+ * %c for the cgroup of this world; callers other than root have no cgroups, so for
+ * them words with %c are left out.
  */
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* skewctl and its libraries are lent by the host; capabilities, image and program follow. */
+#define DEBUG(...)                                                                                 \
+    WORDS(__VA_ARGS__, "run", "-i", "--rm", "--network", "none", "--read-only", "--pid",           \
+          "container:%n", "--cgroup-parent=%c", "--tmpfs", "/run:mode=0700", "-v", "/usr:/usr:ro", \
+          "-v", "/lib:/lib:ro", "-v", "/lib64:/lib64:ro", "-v",                                    \
+          WORLD_FOLDER "/skewctl:/skewctl:ro")
 
 #define PODMAN(RUNTIME)                                                                            \
     .programs = WORDS("podman", RUNTIME, "newuidmap"),                                             \
     .import = WORDS("podman", "import", ARCHIVE, IMAGE),                                           \
     .run = WORDS("podman", "--runtime", RUNTIME, "run", "-i", "--name", "%n", "--network", "none", \
-                 "--read-only", "--cap-drop", "ALL", "--cgroup-parent=%c", IMAGE),                 \
+                 "--read-only", "--cap-drop", "ALL", "--user", "%u", "--cgroup-parent=%c", IMAGE), \
+    .debug = DEBUG("podman", "--runtime", RUNTIME),                                                \
     .execute = WORDS("podman", "--runtime", RUNTIME, "exec", "-i", "%n"),                          \
     .remove = WORDS("podman", "--runtime", RUNTIME, "rm", "-f", "%n"),                             \
     .inspect = WORDS("podman", "--runtime", RUNTIME, "inspect", "%n"),                             \
@@ -57,7 +66,8 @@ static const struct runtime runtimes[] = {
         .ask = WORDS("docker", "version"),
         .import = WORDS("docker", "import", ARCHIVE, IMAGE),
         .run = WORDS("docker", "run", "-i", "--name", "%n", "--network", "none", "--read-only",
-                     "--cap-drop", "ALL", "--cgroup-parent=%c", IMAGE),
+                     "--cap-drop", "ALL", "--user", "%u", "--cgroup-parent=%c", IMAGE),
+        .debug = DEBUG("docker"),
         .execute = WORDS("docker", "exec", "-i", "%n"),
         .remove = WORDS("docker", "rm", "-f", "%n"),
         .inspect = WORDS("docker", "inspect", "%n"),
@@ -79,6 +89,7 @@ static const struct runtime runtimes[] = {
             WORDS("cat", "/run/containerd/io.containerd.runtime.v2.task/default/%n/init.pid"),
         .pid_filter = ".",
         .seccomp = true,
+        .capable = true,
     },
 };
 
@@ -92,34 +103,36 @@ const struct runtime *runtime_find(const char *name)
 }
 
 /* One word with what %n and %c stand for; NULL where it is to be left out. */
-static const char *word_fill(const char *word, const char *name, uid_t user)
+static const char *word_fill(const char *word, const struct container *container)
 {
     const char *text = "";
     for (const char *mark; (mark = strchr(word, '%')) != NULL; word = mark + 2) {
-        if (mark[1] == 'c' && user != 0)
+        if (mark[1] == 'c' && container->user != 0)
             return NULL;
-        text = harness_format("%s%.*s%s", text, (int)(mark - word), word,
-                              mark[1] == 'c' ? world_cgroup() : name);
+        const char *filling = mark[1] == 'c'   ? world_cgroup()
+                              : mark[1] == 'u' ? harness_format("%u", container->inside)
+                                               : container->name;
+        text = harness_format("%s%.*s%s", text, (int)(mark - word), word, filling);
     }
     return harness_format("%s%s", text, word);
 }
 
 /* The words of a list, then those of a command, as that user would type them. */
-static const char *const *line(const char *const *list, const char *name, uid_t user,
+static const char *const *line(const char *const *list, const struct container *container,
                                const char *const *command)
 {
     const char **words = harness_memory((WORDS_MAX + 1) * sizeof *words);
     const char *const *parts[] = {
-        user ? WORDS("env", "--chdir=" WORLD_USER_HOME, "HOME=" WORLD_USER_HOME,
-                     "XDG_RUNTIME_DIR=" WORLD_USER_RUNDIR)
-             : NULL,
+        container->user ? WORDS("env", "--chdir=" WORLD_USER_HOME, "HOME=" WORLD_USER_HOME,
+                                "XDG_RUNTIME_DIR=" WORLD_USER_RUNDIR)
+                        : NULL,
         list,
         command,
     };
     size_t count = 0;
     for (size_t part = 0; part < 3; part++) {
         for (const char *const *word = parts[part]; word && *word; word++) {
-            const char *filled = part == 1 ? word_fill(*word, name, user) : *word;
+            const char *filled = part == 1 ? word_fill(*word, container) : *word;
             if (count == WORDS_MAX)
                 fail_msg("too many words");
             if (filled)
@@ -130,10 +143,10 @@ static const char *const *line(const char *const *list, const char *name, uid_t 
 }
 
 /* Runs it to its end, which must be a good one; returns what it printed. */
-static const char *say(const char *const *list, const char *name, uid_t user)
+static const char *say(const char *const *list, const struct container *container)
 {
-    struct run run = program_run(line(list, name, user, NULL), &(struct start){.user = user},
-                                 HARNESS_DEADLINE_MS);
+    struct run run = program_run(line(list, container, NULL),
+                                 &(struct start){.user = container->user}, HARNESS_DEADLINE_MS);
     run_expect(&run, 0);
     return run.out;
 }
@@ -153,9 +166,20 @@ static void write_text(const char *path, const char *text)
         fail_msg("%s: %s", path, strerror(errno));
 }
 
-static void shell(const char *script)
+/* Starts it and waits until it says so. */
+static struct child *begin(const char *const *list, const struct container *container,
+                           const char *const *command)
 {
-    say(WORDS("sh", "-ec", script), "", 0);
+    struct child *child =
+        child_start(line(list, container, command), &(struct start){.user = container->user});
+    assert_string_equal(child_line(child, HARNESS_DEADLINE_MS), "ready");
+    return child;
+}
+
+/* As that user. */
+static void shell(const char *script, uid_t user)
+{
+    say(WORDS("sh", "-ec", script), &(struct container){.user = user});
 }
 
 void runtimes_prepare(void)
@@ -164,11 +188,12 @@ void runtimes_prepare(void)
     if (!reader)
         fail_msg("there is no static program to run: it takes musl-gcc to build");
     shell(harness_format(
-        "mkdir -p " BUNDLES " " ROOT "/bin /etc/containers; chmod 1777 " BUNDLES "; cd " ROOT
-        "; mkdir -p dev etc proc sys tmp;"
-        "cp $(command -v busybox) bin; ln -sf busybox bin/awk; ln -sf busybox bin/sh;"
-        "cp %s bin/clock_reader; tar -cf " ARCHIVE " .",
-        reader));
+              "mkdir -p " BUNDLES " " ROOT "/bin /etc/containers; chmod 1777 " BUNDLES "; cd " ROOT
+              "; mkdir -p dev etc proc sys tmp;"
+              "cp $(command -v busybox) bin; ln -sf busybox bin/awk; ln -sf busybox bin/sh;"
+              "cp %s bin/clock_reader; tar -cf " ARCHIVE " .; cp %s " WORLD_FOLDER "/skewctl",
+              reader, skewctl_path()),
+          0);
     /* Neither systemd nor the right to raise limits (CAP_SYS_RESOURCE) is needed. */
     write_text("/etc/containers/containers.conf",
                "[containers]\n"
@@ -191,14 +216,14 @@ struct child *runtime_start(const struct runtime *runtime, uid_t user)
         }
     }
     if (runtime->import)
-        say(runtime->import, "", user);
+        say(runtime->import, &(struct container){.user = user});
     return daemon;
 }
 
 void runtime_stop(const struct runtime *runtime, uid_t user, struct child *daemon)
 {
     if (runtime->finish && user != 0)
-        say(runtime->finish, "", user);
+        say(runtime->finish, &(struct container){.user = user});
     if (!daemon)
         return;
     assert_int_equal(kill(daemon->pid, SIGTERM), 0);
@@ -213,29 +238,28 @@ static void bundle_make(const struct container *container)
         "|.process.rlimits=[]|.process.capabilities={}|.process.noNewPrivileges=true"
         "|.root={path:\"" ROOT "\",readonly:true}",
         container->user ? "."
-                        : harness_format(".linux.cgroupsPath=\"%s/%s\"|.process.user.uid=1000",
-                                         world_cgroup(), container->name));
+                        : harness_format(".linux.cgroupsPath=\"%s/%s\"|.process.user.uid=%u",
+                                         world_cgroup(), container->name, container->inside));
     const char *rootless = container->user ? "--rootless" : "";
-    const char *script =
-        harness_format("mkdir %s; cd %s; runc spec %s; jq '%s' config.json >changed;"
-                       "mv changed config.json",
-                       folder, folder, rootless, filter);
-    say(WORDS("sh", "-ec", script), "", container->user);
+    shell(harness_format("mkdir %s; cd %s; runc spec %s; jq '%s' config.json >changed;"
+                         "mv changed config.json",
+                         folder, folder, rootless, filter),
+          container->user);
 }
 
-struct container *container_start(const struct runtime *runtime, uid_t user, const char *name)
+struct container *container_start(const struct runtime *runtime, uid_t user, uid_t inside,
+                                  const char *name)
 {
     struct container *container = harness_memory(sizeof *container);
-    *container = (struct container){.runtime = runtime, .user = user, .name = name};
+    *container =
+        (struct container){.runtime = runtime, .user = user, .inside = inside, .name = name};
     const char *const *command = WORDS("/bin/clock_reader", "2", "1000");
     if (runtime->bundle) {
         bundle_make(container);
         command = NULL;
     }
-    container->first =
-        child_start(line(runtime->run, name, user, command), &(struct start){.user = user});
-    assert_string_equal(child_line(container->first, HARNESS_DEADLINE_MS), "ready");
-    const char *facts = say(runtime->inspect, name, user);
+    container->first = begin(runtime->run, container, command);
+    const char *facts = say(runtime->inspect, container);
     container->pid = atoi(json_query(facts, runtime->pid_filter));
     if (user == 0)
         container->id = runtime->id_filter ? json_query(facts, runtime->id_filter) : name;
@@ -244,18 +268,21 @@ struct container *container_start(const struct runtime *runtime, uid_t user, con
 
 struct child *container_execute(const struct container *container)
 {
-    struct child *clock = child_start(
-        line(
-            container->runtime->execute, container->name, container->user,
-            WORDS("/bin/awk", "BEGIN { print \"ready\"; fflush() } { print systime(); fflush() }")),
-        &(struct start){.user = container->user});
-    assert_string_equal(child_line(clock, HARNESS_DEADLINE_MS), "ready");
-    return clock;
+    return begin(container->runtime->execute, container,
+                 WORDS("/bin/awk", "BEGIN { print \"ready\"; fflush() }"
+                                   "{ print systime(); fflush() }"));
+}
+
+struct child *container_debug(const struct container *container, const char *capability)
+{
+    return begin(container->runtime->debug, container,
+                 WORDS("--cap-drop", "ALL", "--cap-add", "SYS_PTRACE", "--cap-add", capability,
+                       IMAGE, "/bin/sh", "-c", "echo ready; exec /bin/sh"));
 }
 
 void container_stop(struct container *container)
 {
     child_send(container->first, "quit");
     assert_int_equal(child_wait(container->first, HARNESS_DEADLINE_MS), 0);
-    say(container->runtime->remove, container->name, container->user);
+    say(container->runtime->remove, container);
 }

@@ -20,6 +20,7 @@ struct runtime {
     const char *const *run;
     const char *const *execute;
     const char *const *remove;
+    const char *const *debug;   /* another container beside it; NULL where that is not known */
     const char *const *inspect; /* prints JSON */
     const char *pid_filter;     /* of jq, on that JSON: the first process */
     const char *id_filter;      /* and the id in full; NULL where the name is the id */
@@ -27,6 +28,7 @@ struct runtime {
     bool bundle;                /* takes a folder with a config.json rather than options */
     bool rootless;              /* works for ordinary users too */
     bool seccomp;               /* has a seccomp profile by default */
+    bool capable;               /* its processes are root and keep what capabilities it gives */
 };
 
 /* By its name, which must be known. */
@@ -45,7 +47,8 @@ void runtime_stop(const struct runtime *runtime, uid_t user, struct child *daemo
 
 struct container {
     const struct runtime *runtime;
-    uid_t user; /* of the host, who runs it; 0 root */
+    uid_t user;   /* of the host, who runs it; 0 root */
+    uid_t inside; /* its processes' user, by the number that it has within */
     const char *name;
     struct child *first; /* the runtime's client, connected to the container's first process */
     const char *id;      /* in full; NULL where no cgroup shows it */
@@ -53,13 +56,21 @@ struct container {
 };
 
 /* The first process is a clock_reader (victim.h) with two threads. */
-struct container *container_start(const struct runtime *runtime, uid_t user, const char *name);
+struct container *container_start(const struct runtime *runtime, uid_t user, uid_t inside,
+                                  const char *name);
 
 /*
  * Another process in there, in the way of `docker exec`: busybox awk, a clock that
  * answers each line with the time in seconds.
  */
 struct child *container_execute(const struct container *container);
+
+/*
+ * A shell of busybox as root in another container that shares the pid namespace, as
+ * `kubectl debug --target` has it. Of capabilities it has CAP_SYS_PTRACE and one more, which may
+ * be the same; skewctl is /skewctl, and of folders only /run, which is private, can be written to.
+ */
+struct child *container_debug(const struct container *container, const char *capability);
 
 /* Ends the first process, which must succeed, and removes the container. */
 void container_stop(struct container *container);
