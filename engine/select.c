@@ -21,19 +21,12 @@
 #include "engine/cgroup.h"
 #include "engine/error.h"
 #include "engine/scope.h"
+#include "engine/select.h"
 #include "engine/target.h"
 
 #define MOUNTINFO_SIZE  ((size_t)1 << 20)
-#define CGROUP_SIZE     8192
 #define DIRECTORY_LINKS 2  /* of a directory with no directory in it */
 #define NESTED_MAX      32 /* levels of pid namespaces: pid_namespaces(7) */
-
-struct process {
-    pid_t pid;
-    pid_t parent;
-    uint64_t start_time;
-    bool selected;
-};
 
 struct processes {
     struct process *rows; /* older ones first; for free(3) */
@@ -49,7 +42,7 @@ static bool process_has_threads(pid_t pid)
     return stat(path, &tasks) == 0 && tasks.st_nlink > DIRECTORY_LINKS + 1;
 }
 
-static bool process_read(pid_t pid, struct process *process)
+bool process_read(pid_t pid, struct process *process)
 {
     char path[64];
     char text[1024];
@@ -165,24 +158,28 @@ static enum skew_code tree_select(const struct processes *processes, pid_t root,
     return SKEW_OK;
 }
 
-static bool cgroup_read(pid_t pid, char lines[CGROUP_SIZE])
+bool process_cgroup_read(pid_t pid, char lines[CGROUP_SIZE])
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
     return proc_file_read(AT_FDCWD, path, lines, CGROUP_SIZE) > 0;
 }
 
+void cgroup_path_resolve(const char *name, char path[PATH_MAX])
+{
+    scoped_memory char *mountinfo = malloc(MOUNTINFO_SIZE);
+    if (mountinfo == NULL ||
+        proc_file_read(AT_FDCWD, "/proc/self/mountinfo", mountinfo, MOUNTINFO_SIZE) <= 0 ||
+        !cgroup_path_from_mount(mountinfo, name, path, PATH_MAX)) {
+        snprintf(path, PATH_MAX, "%s", name);
+    }
+}
+
 static enum skew_code cgroup_select(const struct processes *processes, const char *name,
                                     struct skew_error *error)
 {
-    char resolved[PATH_MAX];
-    scoped_memory char *mountinfo = malloc(MOUNTINFO_SIZE);
-    const char *path = name;
-    if (mountinfo != NULL &&
-        proc_file_read(AT_FDCWD, "/proc/self/mountinfo", mountinfo, MOUNTINFO_SIZE) > 0 &&
-        cgroup_path_from_mount(mountinfo, name, resolved, sizeof resolved)) {
-        path = resolved;
-    }
+    char path[PATH_MAX];
+    cgroup_path_resolve(name, path);
     if (path[0] != '/') {
         error_set(error, SKEW_USAGE, 0, 0, "select", "'%.80s' is no path of a cgroup", name);
         error_advise(error, "give it as in /proc/PID/cgroup, or as a folder of /sys/fs/cgroup");
@@ -191,7 +188,7 @@ static enum skew_code cgroup_select(const struct processes *processes, const cha
     bool any = false;
     for (size_t i = 0; i < processes->count; i++) {
         char lines[CGROUP_SIZE];
-        if (cgroup_read(processes->rows[i].pid, lines) && cgroup_contains(lines, path)) {
+        if (process_cgroup_read(processes->rows[i].pid, lines) && cgroup_contains(lines, path)) {
             processes->rows[i].selected = true;
             any = true;
         }
@@ -208,7 +205,7 @@ static enum skew_code container_select(const struct processes *processes, const 
     for (size_t i = 0; i < processes->count; i++) {
         char lines[CGROUP_SIZE];
         char id[CONTAINER_ID_SIZE];
-        if (!cgroup_read(processes->rows[i].pid, lines) ||
+        if (!process_cgroup_read(processes->rows[i].pid, lines) ||
             !cgroup_container_find(lines, name, id)) {
             continue;
         }
@@ -231,8 +228,7 @@ static enum skew_code container_select(const struct processes *processes, const 
     return SKEW_NOT_FOUND;
 }
 
-/* Whether the namespace of a process is that one, or was made within it. */
-static bool namespace_within(pid_t pid, const struct stat *wanted)
+bool process_namespace_within(pid_t pid, const struct stat *wanted)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
@@ -271,7 +267,7 @@ static enum skew_code pidns_select(const struct processes *processes, pid_t pid,
         return SKEW_REFUSED;
     }
     for (size_t i = 0; i < processes->count; i++) {
-        processes->rows[i].selected |= namespace_within(processes->rows[i].pid, &wanted);
+        processes->rows[i].selected |= process_namespace_within(processes->rows[i].pid, &wanted);
     }
     return SKEW_OK;
 }

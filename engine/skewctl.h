@@ -221,6 +221,31 @@ enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
 enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_report **reports,
                          size_t *count, struct skew_error *error);
 
+/*
+ * Following a group: processes that come to belong to it, and those of it that execute
+ * another program, get its skew. Runs until the group has no members any more, is recovered,
+ * or SIGINT, SIGTERM or SIGHUP comes: then it stays skewed and can be followed again, as it
+ * can if this program dies. Uses SIGUSR1 (engine/follower.h); no other thread of the program
+ * may take these signals. SKEW_REFUSED where the group is followed already.
+ */
+struct skew_follow {
+    bool polling; /* look at /proc, even where the kernel would tell */
+    /* Each may be NULL; called on the caller's thread. */
+    void (*ready)(void *context, bool told); /* from now on; by the kernel, or by polling */
+    void (*injected)(void *context, const struct skew_report *report, int64_t after_ns);
+    void (*refused)(void *context, const struct skew_report *report,
+                    const struct skew_error *error); /* it goes on unskewed */
+    void *context;
+};
+enum skew_follow_end {
+    SKEW_FOLLOW_ALONE, /* there are no members any more; the group has ended */
+    SKEW_FOLLOW_RECOVERED,
+    SKEW_FOLLOW_SIGNAL, /* *signal */
+};
+enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
+                           const struct skew_follow *follow, enum skew_follow_end *end, int *signal,
+                           struct skew_error *error);
+
 /* Who changed a process's vDSO. */
 enum skew_origin {
     SKEW_ORIGIN_SKEWCTL,
