@@ -40,43 +40,86 @@ static enum skew_code tally_code(const struct tally *tally)
     return tally->draining ? SKEW_DRAINING : SKEW_OK;
 }
 
-int batch_run(struct skew_engine *engine, const struct options *options, size_t count,
-              batch_act *act)
+/* What was done, in the order in which it was. */
+struct batch {
+    struct skew_report *reports;
+    size_t shown;
+    struct tally tally;
+};
+
+/* Goes on with the children. Those of a batch that was stopped are left to its repetition. */
+static void children_follow(struct skew_engine *engine, const struct options *options,
+                            batch_follow *follow, struct batch *batch)
 {
-    struct skew_report *reports = calloc(count ? count : 1, sizeof *reports);
-    struct tally tally = {0};
-    size_t shown = 0;
+    struct skew_outcome *outcomes = NULL;
+    struct skew_error error = {0};
+    size_t count = 0, failed = 0;
+
+    enum skew_code code =
+        follow(engine, options, batch->reports, batch->shown, &outcomes, &count, &error);
+    struct skew_report *grown =
+        reallocarray(batch->reports, batch->shown + count + 1, sizeof *grown);
+    if (grown)
+        batch->reports = grown;
+    else if (count)
+        message_print("the results of %zu children do not fit into memory; skewctl list shows them",
+                      count);
+    for (size_t i = 0; i < count; i++) {
+        const struct skew_outcome *outcome = &outcomes[i];
+
+        tally_add(&batch->tally, outcome->code);
+        if (outcome->code != SKEW_OK) {
+            message_error(&outcome->error, outcome->report.command);
+            failed++;
+        }
+        if (grown && (outcome->code == SKEW_OK || outcome->code == SKEW_DRAINING))
+            batch->reports[batch->shown++] = outcome->report;
+    }
+    if (code != SKEW_OK && !failed) {
+        tally_add(&batch->tally, code);
+        message_error(&error, "");
+    }
+    free(outcomes);
+}
+
+int batch_run(struct skew_engine *engine, const struct options *options, size_t count,
+              batch_act *act, batch_follow *follow)
+{
+    struct batch batch = {.reports = calloc(count ? count : 1, sizeof *batch.reports)};
     size_t next = 0;
     int signal = 0;
 
-    if (!reports) {
+    if (!batch.reports) {
         message_print("the results of %zu targets do not fit into memory; name fewer", count);
         return SKEW_FAILED;
     }
     interrupt_hold();
     while (next < count && (signal = interrupt_take()) == 0) {
-        struct skew_report *report = &reports[shown];
+        struct skew_report *report = &batch.reports[batch.shown];
         struct skew_error error = {0};
 
         *report = (struct skew_report){0};
         enum skew_code code = act(engine, options, next++, report, &error);
-        tally_add(&tally, code);
+        tally_add(&batch.tally, code);
         if (code != SKEW_OK)
             message_error(&error, report->command);
         if (code == SKEW_OK || code == SKEW_DRAINING)
-            shown++;
+            batch.shown++;
         /* A request that makes no sense for one makes none for the others. */
         if (code == SKEW_USAGE)
             break;
     }
+    if (follow && !signal)
+        children_follow(engine, options, follow, &batch);
     interrupt_release();
 
     if (signal)
         message_print("stopped by SIG%s after %zu of %zu targets; run the same command again for "
                       "the rest",
                       sigabbrev_np(signal), next, count);
-    int status = signal ? 128 + signal : (int)tally_code(&tally);
-    enum skew_code printed = report_injections(reports, shown, REPORT_DONE, options->json);
-    free(reports);
+    int status = signal ? 128 + signal : (int)tally_code(&batch.tally);
+    enum skew_code printed =
+        report_injections(batch.reports, batch.shown, REPORT_DONE, options->json);
+    free(batch.reports);
     return printed == SKEW_OK ? status : (int)printed;
 }

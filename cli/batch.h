@@ -13,12 +13,21 @@ typedef enum skew_code batch_act(struct skew_engine *engine, const struct option
                                  struct skew_error *error);
 
 /*
- * Acts on targets 0 to count - 1 and prints what was done. Signals that ask to
- * end are heard between two targets. Returns the exit status: SKEW_OK;
- * SKEW_DRAINING if some images stay but nothing failed; the code of the failures
- * if all failed alike; SKEW_PARTIAL if some did; 128 + the signal if one was heard.
+ * Goes on with forked children, when all targets were acted on: as skew_recover_inherited().
+ * `reports` are of the targets done.
+ */
+typedef enum skew_code batch_follow(struct skew_engine *engine, const struct options *options,
+                                    const struct skew_report *reports, size_t report_count,
+                                    struct skew_outcome **outcomes, size_t *count,
+                                    struct skew_error *error);
+
+/*
+ * Acts on targets 0 to count - 1, then on the children, and prints what was done. Signals that ask
+ * to end are heard between two targets. Returns the exit status: SKEW_OK; SKEW_DRAINING if some
+ * images stay but nothing failed; the code of the failures if all failed alike; SKEW_PARTIAL if
+ * some did; 128 + the signal if one was heard.
  */
 int batch_run(struct skew_engine *engine, const struct options *options, size_t count,
-              batch_act *act);
+              batch_act *act, batch_follow *follow);
 
 #endif

@@ -58,7 +58,8 @@ static const struct {
         {
             "-p PID[,PID...] | --id ID[,ID...] | --all | --crashed",
             "Put processes back as they were, and finish what was interrupted.",
-            "  -p, --pid PID[,PID...]    processes to put back; may be repeated\n"
+            "  -p, --pid PID[,PID...]    processes to put back, with the children that inherited\n"
+            "                            the injection; may be repeated\n"
             "      --id ID[,ID...]       injections to end, as list numbers them\n"
             "      --all                 every injection of the journal\n"
             "      --crashed             only what was interrupted; leave what is whole "

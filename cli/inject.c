@@ -4,16 +4,38 @@
 #include "cli/batch.h"
 #include "cli/commands.h"
 
-static enum skew_code inject_one(struct skew_engine *engine, const struct options *options,
-                                 size_t index, struct skew_report *report, struct skew_error *error)
+static struct skew_request request_from(const struct options *options)
 {
-    struct skew_request request = {
+    return (struct skew_request){
         .offset_ns = options->offset_ns,
         .clocks = options->clocks,
         .force = options->force,
         .dry_run = options->dry_run,
     };
+}
+
+static enum skew_code inject_one(struct skew_engine *engine, const struct options *options,
+                                 size_t index, struct skew_report *report, struct skew_error *error)
+{
+    struct skew_request request = request_from(options);
+
     return skew_inject(engine, (pid_t)options->pids.numbers[index], &request, report, error);
+}
+
+static enum skew_code update_children(struct skew_engine *engine, const struct options *options,
+                                      const struct skew_report *reports, size_t report_count,
+                                      struct skew_outcome **outcomes, size_t *count,
+                                      struct skew_error *error)
+{
+    struct skew_request request = request_from(options);
+    bool any = false;
+
+    /* A process that was not injected before has no children that were. */
+    for (size_t i = 0; i < report_count; i++)
+        any = any || reports[i].updated;
+    return any && !options->dry_run ? skew_update_inherited(engine, &request, reports, report_count,
+                                                            outcomes, count, error)
+                                    : SKEW_OK;
 }
 
 int command_inject(const struct options *options)
@@ -23,7 +45,7 @@ int command_inject(const struct options *options)
 
     if (code != SKEW_OK)
         return (int)code;
-    int status = batch_run(engine, options, options->pids.count, inject_one);
+    int status = batch_run(engine, options, options->pids.count, inject_one, update_children);
     skew_engine_close(engine);
     return status;
 }

@@ -28,6 +28,18 @@ static enum skew_code recover_crashed(struct skew_engine *engine, const struct o
     return skew_recover_crashed(engine, options->ids.numbers[index], report, error);
 }
 
+static enum skew_code recover_children(struct skew_engine *engine, const struct options *options,
+                                       const struct skew_report *reports, size_t report_count,
+                                       struct skew_outcome **outcomes, size_t *count,
+                                       struct skew_error *error)
+{
+    enum skew_inherited which = options->all       ? SKEW_INHERITED_ALL
+                                : options->crashed ? SKEW_INHERITED_CRASHED
+                                                   : SKEW_INHERITED_OF;
+
+    return skew_recover_inherited(engine, which, reports, report_count, outcomes, count, error);
+}
+
 /* All of the journal, or with --crashed what is unfinished. Listing prunes those that are gone. */
 static int recover_listed(struct skew_engine *engine, const struct options *options)
 {
@@ -47,12 +59,12 @@ static int recover_listed(struct skew_engine *engine, const struct options *opti
         return SKEW_FAILED;
     }
     for (size_t i = 0; i < count; i++)
-        if (options->all || reports[i].unfinished)
+        if (reports[i].id != 0 && (options->all || reports[i].unfinished))
             listed.ids.numbers[listed.ids.count++] = reports[i].id;
     free(reports);
 
-    int status =
-        batch_run(engine, &listed, listed.ids.count, options->all ? recover_id : recover_crashed);
+    int status = batch_run(engine, &listed, listed.ids.count,
+                           options->all ? recover_id : recover_crashed, recover_children);
     free(listed.ids.numbers);
     return status;
 }
@@ -68,9 +80,9 @@ int command_recover(const struct options *options)
     if (options->all || options->crashed)
         status = recover_listed(engine, options);
     else if (options->ids.count)
-        status = batch_run(engine, options, options->ids.count, recover_id);
+        status = batch_run(engine, options, options->ids.count, recover_id, recover_children);
     else
-        status = batch_run(engine, options, options->pids.count, recover_pid);
+        status = batch_run(engine, options, options->pids.count, recover_pid, recover_children);
     skew_engine_close(engine);
     return status;
 }

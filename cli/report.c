@@ -137,6 +137,12 @@ REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\
 REPORT_COLUMN(skew, cell_duration(cell, report->offset_ns))
 REPORT_COLUMN(skew_ns, cell_printf(cell, "%" PRId64, report->offset_ns))
 REPORT_COLUMN(state, cell_printf(cell, "%s", skew_state_name(report->state)))
+REPORT_COLUMN(mark, cell_printf(cell, "%s",
+                                report->inherited && report->state == SKEW_STATE_ACTIVE
+                                    ? "inherited"
+                                    : skew_state_name(report->state)))
+REPORT_COLUMN(inherited, cell_boolean(cell, report->inherited))
+REPORT_COLUMN(parent, report->parent != 0 && cell_printf(cell, "%" PRId64, report->parent))
 REPORT_COLUMN(created, cell_time(cell, report->created_ns))
 REPORT_COLUMN(changed, cell_time(cell, report->changed_ns))
 REPORT_COLUMN(updated, cell_boolean(cell, report->updated))
@@ -197,7 +203,10 @@ static const struct column injection_columns[] = {
     {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
     {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
     {"SKEW_NS", IN_JSON, NUMBER, 0, write_skew_ns},
-    {"STATE", IN_TABLES | IN_JSON, STRING, 0, write_state},
+    {"STATE", IN_TABLES, STRING, 0, write_mark},
+    {"STATE", IN_JSON, STRING, 0, write_state},
+    {"INHERITED", IN_JSON, BOOLEAN, 0, write_inherited},
+    {"PARENT", IN_JSON, NUMBER, 0, write_parent},
     {"AGE", IN_TABLES, STRING, RIGHT, write_age},
     {"CREATED", IN_JSON, STRING, 0, write_created},
     {"CHANGED", IN_JSON, STRING, 0, write_changed},

@@ -8,6 +8,7 @@
 
 #include "engine/clock.h"
 #include "engine/error.h"
+#include "engine/inherited.h"
 #include "engine/private.h"
 
 #define LOOK_TRIES 50
@@ -117,9 +118,8 @@ enum skew_code look_with_row(struct skew_engine *engine, const struct target *gu
     return code;
 }
 
-/* The process, for this engine alone until target_close. */
-static enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *report,
-                                 struct skew_error *error)
+enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *report,
+                          struct skew_error *error)
 {
     *report = (struct skew_report){.pid = pid};
     enum skew_code code = target_open(pid, guard, error);
@@ -182,6 +182,20 @@ static enum skew_code inject_looked(struct skew_engine *engine, const struct tar
                                      : inject_fresh(engine, look, request, report, error);
 }
 
+/* One that inherited its image has an injection of its own from now on. */
+static enum skew_code injection_own(struct skew_engine *engine, struct journal_injection *row,
+                                    struct skew_error *error)
+{
+    struct journal_error journal_error = {0};
+    if (row->id == 0 || !row->inherited) {
+        return SKEW_OK;
+    }
+    row->inherited = false;
+    return journal_own(engine->journal, row->id, &journal_error) == JOURNAL_OK
+               ? SKEW_OK
+               : error_from_journal(error, row->key.pid, &journal_error);
+}
+
 enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            const struct skew_request *request, struct skew_report *report,
                            struct skew_error *error)
@@ -211,7 +225,10 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
         code = look_with_row(engine, &guard, &look, &row, error);
     }
     if (code == SKEW_OK) {
-        code = inject_looked(engine, &guard, &look, &row, &wanted, report, error);
+        code = wanted.dry_run ? SKEW_OK : injection_own(engine, &row, error);
+        if (code == SKEW_OK) {
+            code = inject_looked(engine, &guard, &look, &row, &wanted, report, error);
+        }
         look_close(&look);
     }
     error->pid = pid;
@@ -245,7 +262,7 @@ static enum skew_code rows_of_gone(struct skew_engine *engine, pid_t pid,
         }
     }
     free(rows);
-    return found ? SKEW_OK : error->code;
+    return found ? SKEW_OK : inherited_ended(engine, 0, pid, 0, report, error);
 }
 
 static enum skew_code injection_ended(int64_t id, struct skew_error *error)
@@ -293,6 +310,25 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
     return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
 }
 
+/* Before a row is made from what the process shows: whose image it is. */
+static enum skew_code row_inherit(struct skew_engine *engine, const struct look *look,
+                                  struct journal_injection *row, struct skew_error *error)
+{
+    struct inherited_images images;
+    if (row->id != 0 || !look->image_found) {
+        return SKEW_OK;
+    }
+    enum skew_code code = inherited_images_read(engine, &images, error);
+    if (code == SKEW_OK) {
+        const struct inherited_image *image =
+            inherited_images_find(&images, look->vdso_address, look->header.id);
+        row->inherited = image != NULL && (image->pid != look->target.pid ||
+                                           image->start_time != look->target.start_time);
+    }
+    inherited_images_release(&images);
+    return code;
+}
+
 /* `id` is the injection that is meant, or 0 for whichever the process has. */
 static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int64_t id,
                                       recovery_act *act, struct skew_report *report,
@@ -313,11 +349,17 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
     if (code == SKEW_NOT_FOUND && !target_alive(&guard)) {
         code = rows_of_gone(engine, pid, report, error);
     } else if (code == SKEW_OK) {
-        code = id == 0 || row.id == id ? act(engine, &guard, &look, &row, report, error)
+        code = id == 0 || row.id == id ? row_inherit(engine, &look, &row, error)
                                        : injection_ended(id, error);
+        if (code == SKEW_OK) {
+            code = act(engine, &guard, &look, &row, report, error);
+        }
         look_close(&look);
     }
     error->pid = pid;
+    if (code == SKEW_NOT_FOUND && id == 0) {
+        code = inherited_ended(engine, 0, pid, guard.start_time, report, error);
+    }
     target_close(&guard);
     return code;
 }
@@ -406,7 +448,8 @@ static enum skew_code recover_row(struct skew_engine *engine, int64_t id, recove
 enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct skew_report *report,
                                struct skew_error *error)
 {
-    return recover_row(engine, id, recover_act, report, error);
+    enum skew_code code = recover_row(engine, id, recover_act, report, error);
+    return code == SKEW_NOT_FOUND ? inherited_ended(engine, id, 0, 0, report, error) : code;
 }
 
 enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,

@@ -49,6 +49,12 @@ int64_t image_skew_offset(const struct image_skew *skew)
     return (int64_t)skew_offset_whole(skew);
 }
 
+bool image_skew_equals(const struct image_skew *one, const struct image_skew *other)
+{
+    return one->clocks == other->clocks && one->seconds == other->seconds &&
+           one->nanoseconds == other->nanoseconds;
+}
+
 size_t image_data_size(void)
 {
     return IMAGE_SHIM;

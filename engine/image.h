@@ -16,6 +16,7 @@ struct image_skew {
 };
 struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns);
 int64_t image_skew_offset(const struct image_skew *skew);
+bool image_skew_equals(const struct image_skew *one, const struct image_skew *other);
 
 struct image_patch {
     uint64_t address; /* in the target */

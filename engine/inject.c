@@ -377,6 +377,8 @@ static enum skew_code row_plan(struct skew_engine *engine, const struct look *lo
         .offset_ns = request->offset_ns,
         .clocks = request->clocks,
         .patch_count = ARCH_FUNCTION_COUNT,
+        .inherited = row->inherited,
+        .group = row->group,
     };
     memcpy(row->command, look->target.command, sizeof row->command);
     memcpy(row->image_id, image->header.id, sizeof row->image_id);
@@ -545,7 +547,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         image_release(&image);
         return SKEW_OK;
     }
-    struct journal_injection row;
+    struct journal_injection row = {0};
     code = row_plan(engine, look, &image, request, &row, error);
     if (code != SKEW_OK) {
         image_release(&image);

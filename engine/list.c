@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "engine/error.h"
-#include "engine/private.h"
+#include "engine/inherited.h"
 
 enum skew_state state_from_phase(enum journal_phase phase)
 {
@@ -46,6 +46,10 @@ void report_from_row(const struct journal_injection *row, struct skew_report *re
 {
     report->id = row->id;
     report->pid = row->key.pid;
+    report->inherited = row->inherited;
+    report->image =
+        (struct skew_image){.address = row->image_address, .vdso_address = row->vdso_address};
+    memcpy(report->image.id, row->image_id, sizeof report->image.id);
     memcpy(report->command, row->command, sizeof report->command);
     report->clocks = row->clocks;
     report->offset_ns = row->offset_ns;
@@ -156,8 +160,32 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
     look_close(&look);
 }
 
-enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_report **reports,
-                         size_t *count, struct skew_error *error)
+/* Injections by age; behind each those who inherited its image, last those without an id. */
+static int reports_compare(const void *one, const void *other)
+{
+    const struct skew_report *a = one, *b = other;
+    int64_t first = a->parent != 0 ? a->parent : a->id, second = b->parent != 0 ? b->parent : b->id;
+    if (first != second) {
+        return first < second ? -1 : 1;
+    }
+    if (a->inherited != b->inherited) {
+        return a->inherited ? 1 : -1;
+    }
+    if (a->id != b->id) {
+        return a->id == 0 || (b->id != 0 && a->id > b->id) ? 1 : -1;
+    }
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+struct listing {
+    struct skew_report *reports;
+    size_t count;
+};
+
+/* What the journal knows. */
+static enum skew_code rows_list(struct skew_engine *engine, bool history,
+                                const struct inherited_images *images, struct listing *listing,
+                                struct skew_error *error)
 {
     struct journal_injection *rows;
     size_t row_count;
@@ -165,24 +193,81 @@ enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_r
     if (journal_list(engine->journal, history, &rows, &row_count, &journal_error) != JOURNAL_OK) {
         return error_from_journal(error, 0, &journal_error);
     }
-    struct skew_report *list = calloc(row_count + 1, sizeof *list);
-    if (list == NULL) {
+    listing->reports = calloc(row_count + 1, sizeof *listing->reports);
+    if (listing->reports == NULL) {
         free(rows);
         return error_set(error, SKEW_FAILED, 0, 0, "list", "out of memory");
     }
-    *count = 0;
     for (size_t i = 0; i < row_count; i++) {
-        struct skew_report *report = &list[*count];
+        struct skew_report *report = &listing->reports[listing->count];
         *report = (struct skew_report){0};
         report_from_row(&rows[i], report);
+        if (report->inherited) {
+            const struct inherited_image *image =
+                inherited_images_find(images, rows[i].vdso_address, rows[i].image_id);
+            report->parent = image != NULL && image->injection != report->id ? image->injection : 0;
+        }
         if (journal_phase_live(rows[i].phase)) {
             report_check(engine, &rows[i], report);
         }
         if (history || report->state != SKEW_STATE_GONE) {
-            (*count)++;
+            listing->count++;
         }
     }
     free(rows);
-    *reports = list;
+    return SKEW_OK;
+}
+
+/* And who only shows it by the image it carries. */
+static enum skew_code children_list(struct skew_engine *engine, struct inherited_images *images,
+                                    struct listing *listing, struct skew_error *error)
+{
+    struct inherited_list children;
+    for (size_t i = 0; i < images->count; i++) {
+        images->rows[i].wanted = true;
+    }
+    enum skew_code code = inherited_find(engine, images, &children, error);
+    if (code != SKEW_OK || children.count == 0) {
+        return code;
+    }
+    struct skew_report *grown =
+        reallocarray(listing->reports, listing->count + children.count, sizeof *grown);
+    if (grown == NULL) {
+        inherited_list_release(&children);
+        return error_set(error, SKEW_FAILED, 0, 0, "list", "out of memory");
+    }
+    listing->reports = grown;
+    for (size_t i = 0; i < children.count; i++) {
+        /* Those with a row are there already. */
+        if (children.rows[i].row.id == 0) {
+            inherited_report(&children.rows[i], &grown[listing->count++]);
+        }
+    }
+    inherited_list_release(&children);
+    return SKEW_OK;
+}
+
+enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_report **reports,
+                         size_t *count, struct skew_error *error)
+{
+    struct inherited_images images;
+    struct listing listing = {0};
+    enum skew_code code = inherited_images_read(engine, &images, error);
+    if (code == SKEW_OK) {
+        code = rows_list(engine, history, &images, &listing, error);
+    }
+    if (code == SKEW_OK) {
+        code = children_list(engine, &images, &listing, error);
+    }
+    inherited_images_release(&images);
+    if (code != SKEW_OK) {
+        free(listing.reports);
+        return code;
+    }
+    if (listing.count > 1) {
+        qsort(listing.reports, listing.count, sizeof *listing.reports, reports_compare);
+    }
+    *reports = listing.reports;
+    *count = listing.count;
     return SKEW_OK;
 }

@@ -115,6 +115,8 @@ enum skew_code stoppable_check(const struct target *target, bool calls, struct s
  * clone(2) with CLONE_VM), and so would run on while the target is stopped; or 0.
  */
 enum skew_code sharer_find(const struct target *target, pid_t *sharer, struct skew_error *error);
+/* True if the two share their memory; false also where the kernel does not tell. */
+bool memory_shared(pid_t one, pid_t other);
 
 /*
  * SKEW_REFUSED where a limit would keep the target from mapping an image of `size`
@@ -178,6 +180,10 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
                             struct journal_injection *row, enum journal_phase end,
                             struct skew_report *report, struct skew_error *error);
 
+/* The process, for this engine alone until target_close. */
+enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *report,
+                          struct skew_error *error);
+
 /* The live row of a process; row->id is 0 where there is none. */
 enum skew_code row_find(struct skew_engine *engine, const struct target *target,
                         struct journal_injection *row, struct skew_error *error);
@@ -194,7 +200,10 @@ enum skew_code look_with_row(struct skew_engine *engine, const struct target *gu
 enum skew_code recover_stubs(struct skew_engine *engine, const struct look *before,
                              struct skew_error *error);
 
-/* A row for a process whose image says that it is injected while the journal does not. */
+/*
+ * A row for a process whose image says that it is injected while the journal does not.
+ * row->inherited and row->group are taken over.
+ */
 enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
                          struct journal_injection *row, struct skew_error *error);
 

@@ -27,7 +27,7 @@
 #define ALIKE_TRIES 3
 #define MAPS_SIZE   (1 << 20) /* as much of the mappings as is compared */
 
-static bool memory_shared(pid_t one, pid_t other)
+bool memory_shared(pid_t one, pid_t other)
 {
     return syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0) == 0;
 }

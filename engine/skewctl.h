@@ -112,10 +112,20 @@ struct skew_measurement {
     int64_t uncertainty_ns;
 };
 
+/* What is mapped into the process, and into each child that it forks; all zero where unknown. */
+struct skew_image {
+    uint8_t id[16];
+    uint64_t address;
+    uint64_t vdso_address; /* of all that have it */
+};
+
 /* One injection, as list shows it and as inject and recover report it. */
 struct skew_report {
     int64_t id; /* the journal's number; 0 where there is no row */
     pid_t pid;
+    bool inherited; /* the process has its image from a fork, and no inject of its own */
+    int64_t parent; /* then the injection that the image belongs to; 0 where unknown */
+    struct skew_image image;
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
@@ -198,7 +208,8 @@ enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
 /*
  * Puts one process back, by pid or by the id of an injection. By pid that works
  * also where the journal fails: the image says all that is needed, and the note
- * of the report says that the journal does not know.
+ * of the report says that the journal does not know. SKEW_OK also for an injection
+ * that has ended but left children: skew_recover_inherited() is for those.
  */
 enum skew_code skew_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
                             struct skew_error *error);
@@ -215,8 +226,40 @@ enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
                                     struct skew_report *report, struct skew_error *error);
 
 /*
- * The injections, newest last: those not ended, or with `history` all. Each is
- * checked against the live process. *reports is an array for free(3).
+ * Forked children. A child inherits the image of its parent, and reads the same skewed
+ * clocks; skew_list() shows it. The functions above work on one process only. These
+ * two work on those who inherited an image, also where the parent has exited or
+ * the child was forked while an operation ran, and begin again until a look at
+ * all processes finds no more. A child that got an inject of its own is left to
+ * itself. *outcomes, one for each child, is an array for free(3). The code
+ * returned is SKEW_OK where all was done, also if there was nothing to do, and else of
+ * the outcomes as skewctl(8) says, or of what kept them from being looked for.
+ */
+struct skew_outcome {
+    enum skew_code code;
+    struct skew_report report;
+    struct skew_error error; /* where the code is not SKEW_OK */
+};
+enum skew_inherited {
+    SKEW_INHERITED_OF,      /* from the processes of the reports given, by skew_recover() and the
+                               like; and where no other injection of that image is in place */
+    SKEW_INHERITED_ALL,     /* of any image of this journal */
+    SKEW_INHERITED_CRASHED, /* where a skewctl was interrupted, or was at work when they forked */
+};
+enum skew_code skew_recover_inherited(struct skew_engine *engine, enum skew_inherited which,
+                                      const struct skew_report *parents, size_t parent_count,
+                                      struct skew_outcome **outcomes, size_t *count,
+                                      struct skew_error *error);
+/* After skew_inject() changed the skew of these processes: their children get it as well. */
+enum skew_code skew_update_inherited(struct skew_engine *engine, const struct skew_request *request,
+                                     const struct skew_report *parents, size_t parent_count,
+                                     struct skew_outcome **outcomes, size_t *count,
+                                     struct skew_error *error);
+
+/*
+ * The injections, newest last, each with those who inherited its image behind it: those
+ * not ended, or with `history` all. Each is checked against the live process.
+ * *reports is an array for free(3).
  */
 enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_report **reports,
                          size_t *count, struct skew_error *error);

@@ -176,6 +176,26 @@ enum journal_code journal_find_live(struct journal *journal, const struct journa
 enum journal_code journal_list(struct journal *journal, bool all,
                                struct journal_injection **injections, size_t *count,
                                struct journal_error *error);
+
+/* What tells a process that carries an injection's image, of an injection live or ended. */
+struct journal_image {
+    int64_t injection;
+    int64_t group; /* 0 for none */
+    bool inherited;
+    enum journal_phase phase;
+    pid_t pid;
+    uint64_t start_time;
+    uint64_t vdso_address;
+    uint64_t image_address;
+    uint8_t image_id[16];
+};
+/* All injections of one boot and pid namespace, by ascending id. *images is for free(3). */
+enum journal_code journal_images(struct journal *journal, const char *boot_id,
+                                 uint64_t pid_namespace, struct journal_image **images,
+                                 size_t *count, struct journal_error *error);
+/* An inherited injection got an inject of its own, and is no longer marked as inherited. */
+enum journal_code journal_own(struct journal *journal, int64_t id, struct journal_error *error);
+
 /* The pristine vDSO of an injection; *size is capacity in, length out. */
 enum journal_code journal_vdso_load(struct journal *journal, int64_t id, void *vdso, size_t *size,
                                     struct journal_error *error);

@@ -27,6 +27,7 @@
  *     workers KIND FIFO  an io_uring, for which the kernel has threads in it
  *     keeper         keeps memory of its own where it is told to
  *     early          reads the clock before anything else; also early_static
+ *     forks FILE     forks children that stay, that end soon, that fork the next: forks.h
  *     tidier         unmaps code that it does not know when it is told to
  *     rivalled       changes its own vDSO as another injector would
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
