@@ -82,10 +82,25 @@ static void children_follow(struct skew_engine *engine, const struct options *op
     free(outcomes);
 }
 
-int batch_run(struct skew_engine *engine, const struct options *options, size_t count,
-              batch_act *act, batch_follow *follow)
+/* Tells how those fared that were acted on before. */
+static void outcomes_take(const struct outcome_list *before, struct batch *batch)
 {
-    struct batch batch = {.reports = calloc(count ? count : 1, sizeof *batch.reports)};
+    for (size_t i = 0; before && i < before->count; i++) {
+        const struct skew_outcome *outcome = &before->outcomes[i];
+
+        tally_add(&batch->tally, outcome->code);
+        if (outcome->code != SKEW_OK)
+            message_error(&outcome->error, outcome->report.command);
+        if (outcome->code == SKEW_OK || outcome->code == SKEW_DRAINING)
+            batch->reports[batch->shown++] = outcome->report;
+    }
+}
+
+int batch_run(struct skew_engine *engine, const struct options *options, size_t count,
+              batch_act *act, batch_follow *follow, const struct outcome_list *before)
+{
+    struct batch batch = {
+        .reports = calloc(count + (before ? before->count : 0) + 1, sizeof *batch.reports)};
     size_t next = 0;
     int signal = 0;
 
@@ -93,8 +108,10 @@ int batch_run(struct skew_engine *engine, const struct options *options, size_t 
         message_print("the results of %zu targets do not fit into memory; name fewer", count);
         return SKEW_FAILED;
     }
+    outcomes_take(before, &batch);
+    signal = before ? before->signal : 0;
     interrupt_hold();
-    while (next < count && (signal = interrupt_take()) == 0) {
+    while (next < count && signal == 0 && (signal = interrupt_take()) == 0) {
         struct skew_report *report = &batch.reports[batch.shown];
         struct skew_error error = {0};
 
@@ -113,7 +130,7 @@ int batch_run(struct skew_engine *engine, const struct options *options, size_t 
         children_follow(engine, options, follow, &batch);
     interrupt_release();
 
-    if (signal)
+    if (signal && count)
         message_print("stopped by SIG%s after %zu of %zu targets; run the same command again for "
                       "the rest",
                       sigabbrev_np(signal), next, count);

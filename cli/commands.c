@@ -16,3 +16,13 @@ enum skew_code command_open_engine(const struct options *options, bool journal_o
         return SKEW_OK;
     return message_error(&error, "");
 }
+
+struct skew_request request_from(const struct options *options)
+{
+    return (struct skew_request){
+        .offset_ns = options->offset_ns,
+        .clocks = options->clocks,
+        .force = options->force,
+        .dry_run = options->dry_run,
+    };
+}

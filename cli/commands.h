@@ -14,6 +14,9 @@ int command_list(const struct options *options);
 int command_scan(const struct options *options);
 int command_doctor(const struct options *options);
 
+/* What inject asks of each process. */
+struct skew_request request_from(const struct options *options);
+
 /* Opens the engine on the journal that the user named, or the default one; optional: skewctl.h. */
 enum skew_code command_open_engine(const struct options *options, bool journal_optional,
                                    struct skew_engine **engine);

@@ -22,6 +22,13 @@ static const char common_options[] =
     "  -o, --output table|json   how to print the result; table by default\n"
     "  -h, --help                this text\n";
 
+#define TARGETS                                                                                    \
+    "      --tree PID[,PID...]   a process and its descendants\n"                                  \
+    "      --cgroup PATH         all in a cgroup and in those below it\n"                          \
+    "      --container ID        all in a container; the beginning of its id will do\n"            \
+    "      --pidns PID[,PID...]  all in the pid namespace of a process\n"                          \
+    "                            what these name, with -p too, is one group; may be repeated\n"
+
 #define SUSPEND_SECCOMP                                                                            \
     "      --suspend-seccomp     suspend a seccomp filter that forbids the calls needed.\n"        \
     "                            NOT SAFE: if skewctl dies in such a call, the filter judges "     \
@@ -35,9 +42,10 @@ static const struct {
 } texts[] = {
     [COMMAND_INJECT] =
         {
-            "-p PID[,PID...] --offset DURATION [--clock NAME[,...]] [--dry-run]",
+            "-p PID[,PID...] | TARGETS --offset DURATION [--clock NAME[,...]] [--dry-run]",
             "Shift the clocks that running processes see, or change the shift in place.",
-            "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n"
+            "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n" TARGETS
+            "      --partial             skew a group without those that cannot be\n"
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --dry-run             look and decide, change nothing\n"
@@ -56,11 +64,11 @@ static const struct {
         },
     [COMMAND_RECOVER] =
         {
-            "-p PID[,PID...] | --id ID[,ID...] | --all | --crashed",
+            "-p PID[,PID...] | TARGETS | --id ID[,ID...] | --all | --crashed",
             "Put processes back as they were, and finish what was interrupted.",
             "  -p, --pid PID[,PID...]    processes to put back, with the children that inherited\n"
-            "                            the injection; may be repeated\n"
-            "      --id ID[,ID...]       injections to end, as list numbers them\n"
+            "                            the injection; may be repeated\n" TARGETS
+            "      --id ID[,ID...]       injections and groups to end, as list numbers them\n"
             "      --all                 every injection of the journal\n"
             "      --crashed             only what was interrupted; leave what is whole "
             "alone\n" SUSPEND_SECCOMP,
@@ -94,6 +102,7 @@ void help_print(void)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         printf("  skewctl %-7s %s\n", command_name((enum command)i), texts[i].synopsis);
     printf("  skewctl --help | --version\n\n"
+           "TARGETS are --tree PID, --cgroup PATH, --container ID, --pidns PID.\n"
            "Options stand after the command; skewctl COMMAND --help lists them.\n"
            "%s\n"
            "skewctl(8) says the rest.\n",

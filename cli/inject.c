@@ -3,16 +3,7 @@
  */
 #include "cli/batch.h"
 #include "cli/commands.h"
-
-static struct skew_request request_from(const struct options *options)
-{
-    return (struct skew_request){
-        .offset_ns = options->offset_ns,
-        .clocks = options->clocks,
-        .force = options->force,
-        .dry_run = options->dry_run,
-    };
-}
+#include "cli/group.h"
 
 static enum skew_code inject_one(struct skew_engine *engine, const struct options *options,
                                  size_t index, struct skew_report *report, struct skew_error *error)
@@ -45,7 +36,10 @@ int command_inject(const struct options *options)
 
     if (code != SKEW_OK)
         return (int)code;
-    int status = batch_run(engine, options, options->pids.count, inject_one, update_children);
+    struct skew_request request = request_from(options);
+    int status = options->selectors.count ? group_inject(engine, options, &request)
+                                          : batch_run(engine, options, options->pids.count,
+                                                      inject_one, update_children, NULL);
     skew_engine_close(engine);
     return status;
 }

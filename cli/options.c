@@ -40,6 +40,11 @@ enum {
     OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_SUSPEND_SECCOMP,
+    OPTION_TREE,
+    OPTION_CGROUP,
+    OPTION_CONTAINER,
+    OPTION_PIDNS,
+    OPTION_PARTIAL,
     OPTION_ID,
     OPTION_ALL,
     OPTION_REPAIR,
@@ -57,6 +62,11 @@ static const struct option long_options[] = {
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
+    {"tree", required_argument, NULL, OPTION_TREE},
+    {"cgroup", required_argument, NULL, OPTION_CGROUP},
+    {"container", required_argument, NULL, OPTION_CONTAINER},
+    {"pidns", required_argument, NULL, OPTION_PIDNS},
+    {"partial", no_argument, NULL, OPTION_PARTIAL},
     {"id", required_argument, NULL, OPTION_ID},
     {"all", no_argument, NULL, OPTION_ALL},
     {"repair", no_argument, NULL, OPTION_REPAIR},
@@ -81,7 +91,13 @@ static unsigned option_commands(int option)
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DRY_RUN:
         return FOR(COMMAND_INJECT);
+    case OPTION_PARTIAL:
+        return FOR(COMMAND_INJECT);
     case OPTION_SUSPEND_SECCOMP:
+    case OPTION_TREE:
+    case OPTION_CGROUP:
+    case OPTION_CONTAINER:
+    case OPTION_PIDNS:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER);
     case OPTION_ID:
     case OPTION_CRASHED:
@@ -146,6 +162,64 @@ static enum skew_code numbers_parse(const char *text, const char *noun, int64_t 
     }
 }
 
+/* "1,g2,3": injections by their numbers, groups by theirs with a g. */
+static enum skew_code ids_parse(char *text, struct options *options)
+{
+    char *place = NULL;
+
+    for (const char *part = text; part != NULL; part = place) {
+        place = strchr(part, ',');
+        if (place)
+            *place = '\0';
+        bool group = part[0] == 'g';
+        enum skew_code code =
+            group ? numbers_parse(part + 1, "id of a group", INT64_MAX, &options->groups)
+                  : numbers_parse(part, "id of an injection or, with a g, of a group", INT64_MAX,
+                                  &options->ids);
+        if (place)
+            *place++ = ',';
+        if (code != SKEW_OK)
+            return code;
+    }
+    return SKEW_OK;
+}
+
+static enum skew_code selector_add(enum skew_select_kind kind, pid_t pid, const char *name,
+                                   struct selector_list *list)
+{
+    struct skew_selector *grown =
+        reallocarray(list->selectors, list->count + 1, sizeof *list->selectors);
+
+    if (!grown) {
+        message_print("the list of targets does not fit into memory; name fewer");
+        return SKEW_FAILED;
+    }
+    grown[list->count++] = (struct skew_selector){.kind = kind, .pid = pid, .name = name};
+    list->selectors = grown;
+    return SKEW_OK;
+}
+
+/* "1,2,3", a selector for each. */
+static enum skew_code selectors_parse(enum skew_select_kind kind, const char *text,
+                                      struct selector_list *list)
+{
+    struct number_list pids = {0};
+    enum skew_code code = numbers_parse(text, "process id", INT_MAX, &pids);
+
+    for (size_t i = 0; i < pids.count && code == SKEW_OK; i++)
+        code = selector_add(kind, (pid_t)pids.numbers[i], NULL, list);
+    free(pids.numbers);
+    return code;
+}
+
+static enum skew_code selector_parse(enum skew_select_kind kind, const char *option,
+                                     const char *text, struct selector_list *list)
+{
+    if (*text == '\0')
+        return message_usage("--%s names nothing: its value is empty", option);
+    return selector_add(kind, 0, text, list);
+}
+
 static enum skew_code offset_parse(const char *text, int64_t *offset_ns)
 {
     const char *problem;
@@ -177,7 +251,18 @@ static enum skew_code option_store(int option, char *value, struct options *opti
     case 'p':
         return numbers_parse(value, "process id", INT_MAX, &options->pids);
     case OPTION_ID:
-        return numbers_parse(value, "id of an injection", INT64_MAX, &options->ids);
+        return ids_parse(value, options);
+    case OPTION_TREE:
+        return selectors_parse(SKEW_SELECT_TREE, value, &options->selectors);
+    case OPTION_PIDNS:
+        return selectors_parse(SKEW_SELECT_PIDNS, value, &options->selectors);
+    case OPTION_CGROUP:
+        return selector_parse(SKEW_SELECT_CGROUP, "cgroup", value, &options->selectors);
+    case OPTION_CONTAINER:
+        return selector_parse(SKEW_SELECT_CONTAINER, "container", value, &options->selectors);
+    case OPTION_PARTIAL:
+        options->partial = true;
+        return SKEW_OK;
     case OPTION_OFFSET:
         if (named->offset)
             return message_usage("--offset is given twice; give it once, it is the whole skew");
@@ -239,13 +324,18 @@ static enum skew_code option_refuse(int result, enum command command, char **arg
 static enum skew_code options_check(enum command command, const struct options *options,
                                     const struct named *named)
 {
-    unsigned selectors =
-        (options->pids.count != 0) + (options->ids.count != 0) + options->all + options->crashed;
+    bool processes = options->pids.count != 0 || options->selectors.count != 0;
+    bool ids = options->ids.count != 0 || options->groups.count != 0;
+    unsigned ways = processes + ids + options->all + options->crashed;
 
     switch (command) {
     case COMMAND_INJECT:
-        if (options->pids.count == 0)
-            return message_usage("inject has no process to work on; name one with -p PID");
+        if (!processes)
+            return message_usage("inject has no process to work on; name one with -p PID, or "
+                                 "several with --tree, --cgroup, --container or --pidns");
+        if (options->partial && options->selectors.count == 0)
+            return message_usage("--partial is for groups; processes named with -p alone are "
+                                 "skewed one by one");
         if (!named->offset)
             return message_usage("inject has no offset to add; give one, like --offset -5m");
         return SKEW_OK;
@@ -256,12 +346,12 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("run has no offset to add; give one, like --offset -5m");
         return SKEW_OK;
     case COMMAND_RECOVER:
-        if (selectors == 0)
-            return message_usage(
-                "recover has nothing to work on; give -p PID, --id ID, --all or --crashed");
-        if (selectors > 1)
-            return message_usage(
-                "-p, --id, --all and --crashed exclude each other; give one of them");
+        if (ways == 0)
+            return message_usage("recover has nothing to work on; give -p PID, --tree PID or the "
+                                 "like, --id ID, --all or --crashed");
+        if (ways > 1)
+            return message_usage("processes, --id, --all and --crashed exclude each other; give "
+                                 "one of them");
         return SKEW_OK;
     case COMMAND_DOCTOR:
     case COMMAND_SCAN:
@@ -310,5 +400,7 @@ void options_free(struct options *options)
 {
     free(options->pids.numbers);
     free(options->ids.numbers);
+    free(options->groups.numbers);
+    free(options->selectors.selectors);
     *options = (struct options){0};
 }

@@ -15,6 +15,12 @@ enum command {
     COMMAND_DOCTOR
 };
 
+/* Whom to work on, besides single processes. Names belong to the command line. */
+struct selector_list {
+    struct skew_selector *selectors;
+    size_t count;
+};
+
 /* Numbers in the order they were named, each once. */
 struct number_list {
     int64_t *numbers;
@@ -28,13 +34,16 @@ struct options {
     bool crashed; /* recover: only what was interrupted */
     bool force;
     bool dry_run;
-    bool repair; /* scan */
+    bool repair;  /* scan */
+    bool partial; /* inject: without those that cannot be */
     bool suspend_seccomp;
     const char *journal; /* NULL: the default place */
     int64_t offset_ns;
     uint64_t clocks; /* 0: the default set */
     struct number_list pids;
-    struct number_list ids;
+    struct number_list ids;    /* of injections, */
+    struct number_list groups; /* and of groups */
+    struct selector_list selectors;
     char **arguments; /* run: of the command, which is the first; ends with NULL */
 };
 

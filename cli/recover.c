@@ -4,6 +4,7 @@
  */
 #include "cli/batch.h"
 #include "cli/commands.h"
+#include "cli/group.h"
 #include "cli/message.h"
 
 #include <stdlib.h>
@@ -40,32 +41,49 @@ static enum skew_code recover_children(struct skew_engine *engine, const struct 
     return skew_recover_inherited(engine, which, reports, report_count, outcomes, count, error);
 }
 
-/* All of the journal, or with --crashed what is unfinished. Listing prunes those that are gone. */
+/* Groups first, as the units they are; then by themselves those injections that are left. */
 static int recover_listed(struct skew_engine *engine, const struct options *options)
 {
     struct options listed = *options;
+    struct outcome_list before = {0};
     struct skew_report *reports = NULL;
     struct skew_error error = {0};
     size_t count = 0;
+    enum skew_code code = group_recover_listed(engine, options, &before);
 
-    if (skew_list(engine, false, &reports, &count, &error) != SKEW_OK)
-        return (int)message_error(&error, "");
-
+    /* Listing prunes those that are gone. */
+    if (code == SKEW_OK && skew_list(engine, false, &reports, &count, &error) != SKEW_OK)
+        code = message_error(&error, "");
     listed.ids.count = 0;
-    listed.ids.numbers = calloc(count ? count : 1, sizeof *listed.ids.numbers);
-    if (!listed.ids.numbers) {
-        free(reports);
+    listed.ids.numbers = calloc(count + 1, sizeof *listed.ids.numbers);
+    if (code == SKEW_OK && !listed.ids.numbers) {
         message_print("the list of injections does not fit into memory; recover them by --id");
-        return SKEW_FAILED;
+        code = SKEW_FAILED;
     }
-    for (size_t i = 0; i < count; i++)
-        if (reports[i].id != 0 && (options->all || reports[i].unfinished))
+    for (size_t i = 0; i < count && code == SKEW_OK; i++)
+        if (reports[i].id != 0 && !outcome_list_has(&before, reports[i].id) &&
+            (options->all || reports[i].unfinished))
             listed.ids.numbers[listed.ids.count++] = reports[i].id;
     free(reports);
 
-    int status = batch_run(engine, &listed, listed.ids.count,
-                           options->all ? recover_id : recover_crashed, recover_children);
+    int status = code == SKEW_OK ? batch_run(engine, &listed, listed.ids.count,
+                                             options->all ? recover_id : recover_crashed,
+                                             recover_children, &before)
+                                 : (int)code;
     free(listed.ids.numbers);
+    free(before.outcomes);
+    return status;
+}
+
+static int recover_ids(struct skew_engine *engine, const struct options *options)
+{
+    struct outcome_list before = {0};
+    int status = (int)group_recover_ids(engine, options, &before);
+
+    if (status == SKEW_OK)
+        status =
+            batch_run(engine, options, options->ids.count, recover_id, recover_children, &before);
+    free(before.outcomes);
     return status;
 }
 
@@ -79,10 +97,13 @@ int command_recover(const struct options *options)
         return (int)code;
     if (options->all || options->crashed)
         status = recover_listed(engine, options);
-    else if (options->ids.count)
-        status = batch_run(engine, options, options->ids.count, recover_id, recover_children);
+    else if (options->ids.count || options->groups.count)
+        status = recover_ids(engine, options);
+    else if (options->selectors.count)
+        status = group_recover(engine, options, recover_children);
     else
-        status = batch_run(engine, options, options->pids.count, recover_pid, recover_children);
+        status =
+            batch_run(engine, options, options->pids.count, recover_pid, recover_children, NULL);
     skew_engine_close(engine);
     return status;
 }

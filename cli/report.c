@@ -28,6 +28,8 @@
 #define IN_DONE    (1U << REPORT_DONE)
 #define IN_TABLES  (IN_PRESENT | IN_DONE)
 #define IN_JSON    (1U << 2)
+/* Tables of which some row is a member of a group. */
+#define IN_GROUPED (1U << 3)
 
 /*
  * A column: libsmartcols makes the JSON key by lower-casing the name. write()
@@ -132,6 +134,7 @@ static bool report_age(const struct skew_report *report, int64_t *age_ns)
 
 REPORT_COLUMN(id, report->id != 0 && cell_printf(cell, "%" PRId64, report->id))
 REPORT_COLUMN(pid, report->pid != 0 && cell_printf(cell, "%d", report->pid))
+REPORT_COLUMN(group, report->group != 0 && cell_printf(cell, "g%" PRId64, report->group))
 REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->command))
 REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
 REPORT_COLUMN(skew, cell_duration(cell, report->offset_ns))
@@ -155,6 +158,9 @@ REPORT_COLUMN(pause,
 REPORT_COLUMN(pause_us,
               report->pause_ns > 0 && cell_printf(cell, "%" PRId64 ".%03" PRId64,
                                                   report->pause_ns / 1000, report->pause_ns % 1000))
+REPORT_COLUMN(switch_us, report->switch_ns > 0 &&
+                             cell_printf(cell, "%" PRId64 ".%03" PRId64, report->switch_ns / 1000,
+                                         report->switch_ns % 1000))
 REPORT_COLUMN(clock_gettime, cell_measured(cell, &report->clock_gettime))
 REPORT_COLUMN(gettimeofday, cell_measured(cell, &report->gettimeofday))
 REPORT_COLUMN(time, cell_measured(cell, &report->time))
@@ -199,6 +205,7 @@ static bool write_age_s(const void *row, char *cell)
 static const struct column injection_columns[] = {
     {"ID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_id},
     {"PID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_pid},
+    {"GROUP", IN_GROUPED | IN_JSON, STRING, 0, write_group},
     {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_command},
     {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
     {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
@@ -217,6 +224,7 @@ static const struct column injection_columns[] = {
     {"INTERRUPTED", IN_JSON, NUMBER, 0, write_interrupted},
     {"PAUSE", IN_DONE, STRING, RIGHT, write_pause},
     {"PAUSE_US", IN_JSON, NUMBER, 0, write_pause_us},
+    {"SWITCH_US", IN_JSON, NUMBER, 0, write_switch_us},
     {"CLOCK_GETTIME", IN_DONE, STRING, RIGHT, write_clock_gettime},
     {"GETTIMEOFDAY", IN_DONE, STRING, RIGHT, write_gettimeofday},
     {"TIME", IN_DONE, STRING, RIGHT, write_time},
@@ -359,6 +367,10 @@ static enum skew_code sheet_print(const struct sheet *sheet)
 enum skew_code report_injections(const struct skew_report *reports, size_t count,
                                  enum report_kind kind, bool json)
 {
+    bool grouped = false;
+
+    for (size_t i = 0; i < count; i++)
+        grouped = grouped || reports[i].group != 0;
     enum skew_code code = sheet_print(&(struct sheet){
         .name = "injections",
         .columns = injection_columns,
@@ -366,7 +378,7 @@ enum skew_code report_injections(const struct skew_report *reports, size_t count
         .rows = reports,
         .row_count = count,
         .row_size = sizeof *reports,
-        .where = json ? IN_JSON : 1U << kind,
+        .where = json ? IN_JSON : 1U << kind | (grouped ? IN_GROUPED : 0),
     });
 
     /* A sentence would leave the other columns of a terminal no room. */

@@ -135,8 +135,7 @@ enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *r
     return code;
 }
 
-/* An injection that is whole and whose row, if any, does not say otherwise. */
-static bool injected_whole(const struct look *look, const struct journal_injection *row)
+bool injected_whole(const struct look *look, const struct journal_injection *row)
 {
     return look->situation == SITUATION_INJECTED &&
            (row->id == 0 || row->phase == JOURNAL_ACTIVE || row->phase == JOURNAL_UPDATING ||
@@ -162,10 +161,32 @@ static enum skew_code leftovers_finish(struct skew_engine *engine, const struct 
     return code;
 }
 
+/* What is to be done with a process that is injected already. */
+typedef enum skew_code present_act(struct skew_engine *engine, struct look *look,
+                                   struct journal_injection *row,
+                                   const struct skew_request *request, struct skew_report *report,
+                                   struct skew_error *error);
+
+/* It stays as it is, and only gets a row where it has none. */
+static enum skew_code present_keep(struct skew_engine *engine, struct look *look,
+                                   struct journal_injection *row,
+                                   const struct skew_request *request, struct skew_report *report,
+                                   struct skew_error *error)
+{
+    (void)request;
+    enum skew_code code = row_in_place(engine, look, row, error);
+    if (code == SKEW_OK) {
+        report_from_row(row, report);
+        report->state = SKEW_STATE_ACTIVE;
+        report->updated = true;
+    }
+    return code;
+}
+
 static enum skew_code inject_looked(struct skew_engine *engine, const struct target *guard,
                                     struct look *look, struct journal_injection *row,
-                                    const struct skew_request *request, struct skew_report *report,
-                                    struct skew_error *error)
+                                    const struct skew_request *request, present_act *present,
+                                    struct skew_report *report, struct skew_error *error)
 {
     enum skew_code code = look_touchable(look, error);
     if (code == SKEW_OK) {
@@ -178,7 +199,7 @@ static enum skew_code inject_looked(struct skew_engine *engine, const struct tar
     if (code != SKEW_OK) {
         return code;
     }
-    return injected_whole(look, row) ? update_in_place(engine, look, row, request, report, error)
+    return injected_whole(look, row) ? present(engine, look, row, request, report, error)
                                      : inject_fresh(engine, look, request, report, error);
 }
 
@@ -196,9 +217,10 @@ static enum skew_code injection_own(struct skew_engine *engine, struct journal_i
                : error_from_journal(error, row->key.pid, &journal_error);
 }
 
-enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
-                           const struct skew_request *request, struct skew_report *report,
-                           struct skew_error *error)
+/* `neutral`: what is asked for must be possible, but is not to be in force yet. */
+static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
+                                     const struct skew_request *request, bool neutral,
+                                     struct skew_report *report, struct skew_error *error)
 {
     struct skew_request wanted = *request;
     struct target guard;
@@ -225,15 +247,31 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
         code = look_with_row(engine, &guard, &look, &row, error);
     }
     if (code == SKEW_OK) {
+        wanted.offset_ns = neutral ? 0 : wanted.offset_ns;
         code = wanted.dry_run ? SKEW_OK : injection_own(engine, &row, error);
         if (code == SKEW_OK) {
-            code = inject_looked(engine, &guard, &look, &row, &wanted, report, error);
+            code = inject_looked(engine, &guard, &look, &row, &wanted,
+                                 neutral ? present_keep : update_in_place, report, error);
         }
         look_close(&look);
     }
     error->pid = pid;
     target_close(&guard);
     return code;
+}
+
+enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
+                           const struct skew_request *request, struct skew_report *report,
+                           struct skew_error *error)
+{
+    return inject_process(engine, pid, request, false, report, error);
+}
+
+enum skew_code process_place(struct skew_engine *engine, pid_t pid,
+                             const struct skew_request *request, struct skew_report *report,
+                             struct skew_error *error)
+{
+    return inject_process(engine, pid, request, true, report, error);
 }
 
 /* A process that is no more takes its injection along: the rows are told. */
@@ -305,7 +343,7 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
         struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
                                        .clocks = look->skew.clocks,
                                        .force = true};
-        return inject_looked(engine, guard, look, row, &request, report, error);
+        return inject_looked(engine, guard, look, row, &request, update_in_place, report, error);
     }
     return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
 }
@@ -362,6 +400,12 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
     }
     target_close(&guard);
     return code;
+}
+
+enum skew_code process_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
+                               struct skew_error *error)
+{
+    return recover_process(engine, pid, 0, recover_act, report, error);
 }
 
 /*

@@ -547,7 +547,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         image_release(&image);
         return SKEW_OK;
     }
-    struct journal_injection row = {0};
+    struct journal_injection row = {.group = engine->group};
     code = row_plan(engine, look, &image, request, &row, error);
     if (code != SKEW_OK) {
         image_release(&image);

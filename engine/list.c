@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/group.h"
 #include "engine/inherited.h"
+#include "engine/private.h"
+#include "engine/scope.h"
 
 enum skew_state state_from_phase(enum journal_phase phase)
 {
@@ -50,6 +53,7 @@ void report_from_row(const struct journal_injection *row, struct skew_report *re
     report->image =
         (struct skew_image){.address = row->image_address, .vdso_address = row->vdso_address};
     memcpy(report->image.id, row->image_id, sizeof report->image.id);
+    report->group = row->group;
     memcpy(report->command, row->command, sizeof report->command);
     report->clocks = row->clocks;
     report->offset_ns = row->offset_ns;
@@ -160,6 +164,18 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
     look_close(&look);
 }
 
+/* Whether the row's group is being made or put back, or that was interrupted. */
+static bool group_unfinished(const struct journal_group *groups, size_t count,
+                             const struct journal_injection *row)
+{
+    for (size_t i = 0; row->group != 0 && i < count; i++) {
+        if (groups[i].id == row->group) {
+            return groups[i].phase != JOURNAL_GROUP_ACTIVE;
+        }
+    }
+    return false;
+}
+
 /* Injections by age; behind each those who inherited its image, last those without an id. */
 static int reports_compare(const void *one, const void *other)
 {
@@ -193,6 +209,13 @@ static enum skew_code rows_list(struct skew_engine *engine, bool history,
     if (journal_list(engine->journal, history, &rows, &row_count, &journal_error) != JOURNAL_OK) {
         return error_from_journal(error, 0, &journal_error);
     }
+    scoped_memory struct journal_group *groups = NULL;
+    size_t group_count;
+    if (journal_group_list(engine->journal, false, &groups, &group_count, &journal_error) !=
+        JOURNAL_OK) {
+        free(rows);
+        return error_from_journal(error, 0, &journal_error);
+    }
     listing->reports = calloc(row_count + 1, sizeof *listing->reports);
     if (listing->reports == NULL) {
         free(rows);
@@ -209,11 +232,14 @@ static enum skew_code rows_list(struct skew_engine *engine, bool history,
         }
         if (journal_phase_live(rows[i].phase)) {
             report_check(engine, &rows[i], report);
+            report->unfinished =
+                report->unfinished || group_unfinished(groups, group_count, &rows[i]);
         }
         if (history || report->state != SKEW_STATE_GONE) {
             listing->count++;
         }
     }
+    groups_settle(engine);
     free(rows);
     return SKEW_OK;
 }

@@ -3,7 +3,7 @@
  *
  * Promise: a write that returns true is in place; one that returns false may
  * be, and the caller looks. What is written and why it is safe at that moment
- * is argued by the callers: remote.c, inject.c, update.c and recover.c.
+ * is argued by the callers: remote.c, inject.c, update.c, recover.c and members.c.
  *
  * A kernel with proc_mem.force_override=never (Linux 6.12) lets /proc/TID/mem
  * write only what the target itself may write, not its vDSO or code; the write
@@ -89,6 +89,15 @@ bool memory_force(int memory, uint64_t address, const void *bytes, size_t size)
         return false;
     }
     return memory_equals(memory, address, bytes, size);
+}
+
+bool memory_byte_put(int memory, uint64_t address, uint8_t byte)
+{
+    ssize_t put = pwrite(memory, &byte, sizeof byte, (off_t)address);
+    if (put == 0) {
+        errno = EIO;
+    }
+    return put == (ssize_t)sizeof byte;
 }
 
 /* Up to one word of bytes, with its neighbours as they are; within one page. */

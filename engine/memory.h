@@ -31,8 +31,11 @@ bool memory_read(int memory, uint64_t address, void *bytes, size_t size);
  */
 bool memory_force(int memory, uint64_t address, const void *bytes, size_t size);
 
+/* One byte, without reading it back, where every microsecond counts. False with errno. */
+bool memory_byte_put(int memory, uint64_t address, uint8_t byte);
+
 /*
- * The same through tracer->memory, or, where that may not be, word by word through
+ * As memory_force(), through tracer->memory, or, where that may not be, word by word through
  * a stopped thread of the tracer: memory.c says what can then be written, and how.
  */
 struct tracer;

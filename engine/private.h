@@ -19,6 +19,7 @@ struct skew_engine {
     struct skew_error unusable; /* code not SKEW_OK: why `journal` is one in memory alone */
     struct vdso vdso;           /* pristine */
     bool suspend_seccomp;
+    int64_t group; /* of which new injections are; 0 for none */
 };
 
 /*
@@ -184,6 +185,21 @@ enum skew_code recover_look(struct skew_engine *engine, struct look *look,
 enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *report,
                           struct skew_error *error);
 
+/* An injection that is whole and whose row, if any, does not say otherwise. */
+bool injected_whole(const struct look *look, const struct journal_injection *row);
+
+/*
+ * As skew_inject(), but no clock changes: the process gets an image with an offset of 0, or
+ * if it is injected already keeps the skew it has, and a row where it has none; then
+ * the report says `updated`.
+ */
+enum skew_code process_place(struct skew_engine *engine, pid_t pid,
+                             const struct skew_request *request, struct skew_report *report,
+                             struct skew_error *error);
+/* As skew_recover(), but fails where the journal does. */
+enum skew_code process_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
+                               struct skew_error *error);
+
 /* The live row of a process; row->id is 0 where there is none. */
 enum skew_code row_find(struct skew_engine *engine, const struct target *target,
                         struct journal_injection *row, struct skew_error *error);
@@ -206,6 +222,10 @@ enum skew_code recover_stubs(struct skew_engine *engine, const struct look *befo
  */
 enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
                          struct journal_injection *row, struct skew_error *error);
+
+/* Makes sure that the row of a whole injection is there and says that it is in place. */
+enum skew_code row_in_place(struct skew_engine *engine, const struct look *look,
+                            struct journal_injection *row, struct skew_error *error);
 
 /* Whether the process of a row is still there. */
 enum row_life {

@@ -126,6 +126,7 @@ struct skew_report {
     bool inherited; /* the process has its image from a fork, and no inject of its own */
     int64_t parent; /* then the injection that the image belongs to; 0 where unknown */
     struct skew_image image;
+    int64_t group; /* the group it is a member of; 0 for none */
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
@@ -137,6 +138,7 @@ struct skew_report {
     bool dry_run;         /* nothing was done: this is what would be */
     unsigned threads;     /* threads of the target when it was looked at */
     int64_t pause_ns;     /* longest time for which any thread was held; 0 if none was */
+    int64_t switch_ns;    /* in which all members of the group got their skew; 0 if it is of none */
     unsigned interrupted; /* finite waits that may have seen EINTR because of the stop */
     struct skew_measurement clock_gettime;
     struct skew_measurement gettimeofday;
@@ -255,6 +257,62 @@ enum skew_code skew_update_inherited(struct skew_engine *engine, const struct sk
                                      const struct skew_report *parents, size_t parent_count,
                                      struct skew_outcome **outcomes, size_t *count,
                                      struct skew_error *error);
+
+/*
+ * Groups: processes that are skewed, and put back, together. All members get an image that
+ * changes nothing first; then one byte is written into each, so that their clocks
+ * disagree for as long as that takes. A group can be recovered as a unit by its id, by
+ * the same selectors, also if they name nobody any more, or each member by itself.
+ *
+ * Children that are forked between the preparation and the switch, or during a recover, are
+ * up to the two functions above, with the reports of the members.
+ * A program that uses groups needs three descriptors (RLIMIT_NOFILE) for each member.
+ */
+struct skew_progress {
+    /* After each process, on the caller's thread. False asks to end: what was begun is undone. */
+    bool (*step)(void *context, size_t done, size_t count);
+    void *context;
+};
+struct skew_group_result {
+    int64_t group; /* 0 where there is none */
+    struct skew_outcome
+        *outcomes; /* one for each process that did not exit meanwhile; for free(3) */
+    size_t count;
+    bool undone;      /* inject: nobody is skewed, since some could not be */
+    bool interrupted; /* because the progress function said so */
+};
+
+/*
+ * Skews all that the selectors name now: all, or with `partial` all but those that cannot be;
+ * that is SKEW_PARTIAL. Where a live group was made with the same selectors it is this group
+ * that gets the new skew, and the new members. A process that is a member of another
+ * group or injected by itself becomes a member of this one.
+ */
+enum skew_code skew_group_inject(struct skew_engine *engine, const struct skew_selector *selectors,
+                                 size_t selector_count, const struct skew_request *request,
+                                 bool partial, const struct skew_progress *progress,
+                                 struct skew_group_result *result, struct skew_error *error);
+
+/* Puts back all that the selectors name, and a group that was made with them. */
+enum skew_code skew_group_recover(struct skew_engine *engine, const struct skew_selector *selectors,
+                                  size_t selector_count, const struct skew_progress *progress,
+                                  struct skew_group_result *result, struct skew_error *error);
+enum skew_code skew_group_recover_id(struct skew_engine *engine, int64_t group,
+                                     const struct skew_progress *progress,
+                                     struct skew_group_result *result, struct skew_error *error);
+/*
+ * Recovery after a crash: a group whose inject was interrupted is put back, one whose switch or
+ * update was gets its skew, and one whose recover was is recovered. One that is whole, has
+ * ended or is being worked on is left alone; then there are no outcomes.
+ */
+enum skew_code skew_group_recover_crashed(struct skew_engine *engine, int64_t group,
+                                          const struct skew_progress *progress,
+                                          struct skew_group_result *result,
+                                          struct skew_error *error);
+
+/* The ids of the groups that have not ended. *groups is an array for free(3). */
+enum skew_code skew_group_list(struct skew_engine *engine, int64_t **groups, size_t *count,
+                               struct skew_error *error);
 
 /*
  * The injections, newest last, each with those who inherited its image behind it: those

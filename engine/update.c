@@ -113,9 +113,8 @@ static enum skew_code update_run(struct tracer *tracer, void *context, struct sk
 
 /* stop window ends */
 
-static enum skew_code row_ready(struct skew_engine *engine, const struct look *look,
-                                struct journal_injection *row, const struct skew_request *request,
-                                struct skew_error *error)
+enum skew_code row_in_place(struct skew_engine *engine, const struct look *look,
+                            struct journal_injection *row, struct skew_error *error)
 {
     struct journal_error journal_error = {0};
     enum journal_code code = JOURNAL_OK;
@@ -134,9 +133,21 @@ static enum skew_code row_ready(struct skew_engine *engine, const struct look *l
         code = journal_advance(engine->journal, row->id, JOURNAL_ACTIVE, "found in place",
                                &journal_error);
     }
-    if (code == JOURNAL_OK) {
-        code = journal_advance(engine->journal, row->id, JOURNAL_UPDATING, NULL, &journal_error);
+    return code == JOURNAL_OK ? SKEW_OK
+                              : error_from_journal(error, look->target.pid, &journal_error);
+}
+
+static enum skew_code row_ready(struct skew_engine *engine, const struct look *look,
+                                struct journal_injection *row, const struct skew_request *request,
+                                struct skew_error *error)
+{
+    struct journal_error journal_error = {0};
+    enum skew_code placed = row_in_place(engine, look, row, error);
+    if (placed != SKEW_OK) {
+        return placed;
     }
+    enum journal_code code =
+        journal_advance(engine->journal, row->id, JOURNAL_UPDATING, NULL, &journal_error);
     if (code == JOURNAL_OK) {
         code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks, 0,
                                 &journal_error);

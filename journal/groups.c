@@ -255,6 +255,22 @@ enum journal_code journal_group_set_skew(struct journal *journal, int64_t id, in
                        id, values, 3, "set skew of group", error);
 }
 
+enum journal_code journal_group_switch_within(struct journal *journal, int64_t id,
+                                              int64_t offset_ns, uint64_t clocks,
+                                              int64_t deadline_ns, struct journal_error *error)
+{
+    struct journal_group group;
+    enum journal_code code = get_live(journal, id, &group, "switch group", error);
+    if (code == JOURNAL_OK && group.phase != JOURNAL_GROUP_ACTIVE)
+        code = advance_group(journal, id, JOURNAL_GROUP_ACTIVE, error);
+    const int64_t values[] = {offset_ns, (int64_t)clocks, deadline_ns};
+    return code != JOURNAL_OK ? code
+                              : update_group(journal,
+                                             "UPDATE groups SET offset_ns = ?, clocks = ?,"
+                                             " deadline_ns = ? WHERE id = ?",
+                                             id, values, 3, "switch group", error);
+}
+
 enum journal_code journal_group_set_follow(struct journal *journal, int64_t id,
                                            enum journal_follow follow, struct journal_error *error)
 {
@@ -298,8 +314,8 @@ enum journal_code journal_group_set_follower(struct journal *journal, int64_t id
     return journal_transaction_end(journal, code, "set follower", error);
 }
 
-static enum journal_code join(struct journal *journal, int64_t id, int64_t injection,
-                              struct journal_error *error)
+enum journal_code journal_group_join_within(struct journal *journal, int64_t id, int64_t injection,
+                                            struct journal_error *error)
 {
     struct journal_group group;
     enum journal_code code =
@@ -328,7 +344,7 @@ enum journal_code journal_group_join(struct journal *journal, int64_t id, int64_
     enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, "join group", error);
     if (code != JOURNAL_OK)
         return code;
-    code = join(journal, id, injection, error);
+    code = journal_group_join_within(journal, id, injection, error);
     return journal_transaction_end(journal, code, "join group", error);
 }
 

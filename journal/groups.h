@@ -93,4 +93,19 @@ enum journal_code journal_group_members(struct journal *journal, int64_t id, boo
                                         struct journal_injection **members, size_t *count,
                                         struct journal_error *error);
 
+/*
+ * Right before the members get a new skew: in one transaction the group becomes ACTIVE
+ * and gets it, and the injections join the group and become UPDATING with it.
+ * Those that have ended by now are left out.
+ */
+enum journal_code journal_group_switch(struct journal *journal, int64_t id, int64_t offset_ns,
+                                       uint64_t clocks, int64_t deadline_ns,
+                                       const int64_t *injections, size_t count,
+                                       struct journal_error *error);
+
+/* Moves those of the injections that are live to another phase, in one transaction. */
+enum journal_code journal_advance_all(struct journal *journal, const int64_t *injections,
+                                      size_t count, enum journal_phase phase, const char *detail,
+                                      struct journal_error *error);
+
 #endif

@@ -163,8 +163,9 @@ enum journal_code journal_plan(struct journal *journal, struct journal_injection
     return code;
 }
 
-static enum journal_code read_phase(struct journal *journal, int64_t id, enum journal_phase *phase,
-                                    const char *operation, struct journal_error *error)
+enum journal_code journal_phase_within(struct journal *journal, int64_t id,
+                                       enum journal_phase *phase, const char *operation,
+                                       struct journal_error *error)
 {
     JOURNAL_STATEMENT(select);
     bool row;
@@ -183,7 +184,7 @@ enum journal_code journal_advance_within(struct journal *journal, int64_t id,
                                          const char *operation, struct journal_error *error)
 {
     enum journal_phase present = JOURNAL_GONE;
-    enum journal_code code = read_phase(journal, id, &present, operation, error);
+    enum journal_code code = journal_phase_within(journal, id, &present, operation, error);
     if (code != JOURNAL_OK)
         return code;
     if (!journal_phase_may_follow(present, phase))
@@ -225,7 +226,7 @@ static enum journal_code gone_within(struct journal *journal, const struct journ
                                      const char *detail, struct journal_error *error)
 {
     enum journal_phase present = JOURNAL_GONE;
-    enum journal_code code = read_phase(journal, seen->id, &present, "advance", error);
+    enum journal_code code = journal_phase_within(journal, seen->id, &present, "advance", error);
     if (code == JOURNAL_OK && present != seen->phase)
         return journal_error_set(error, JOURNAL_ILLEGAL, 0, "advance", "",
                                  "injection %lld is %s and no longer %s", (long long)seen->id,
@@ -245,12 +246,12 @@ enum journal_code journal_gone(struct journal *journal, const struct journal_inj
     return journal_transaction_end(journal, code, "advance", error);
 }
 
-static enum journal_code update_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                     uint64_t clocks, int64_t deadline_ns,
-                                     struct journal_error *error)
+enum journal_code journal_set_skew_within(struct journal *journal, int64_t id, int64_t offset_ns,
+                                          uint64_t clocks, int64_t deadline_ns,
+                                          struct journal_error *error)
 {
     enum journal_phase present = JOURNAL_GONE;
-    enum journal_code code = read_phase(journal, id, &present, "set skew", error);
+    enum journal_code code = journal_phase_within(journal, id, &present, "set skew", error);
     if (code != JOURNAL_OK)
         return code;
     if (!journal_phase_live(present))
@@ -278,7 +279,7 @@ enum journal_code journal_set_skew(struct journal *journal, int64_t id, int64_t 
     enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, "set skew", error);
     if (code != JOURNAL_OK)
         return code;
-    code = update_skew(journal, id, offset_ns, clocks, deadline_ns, error);
+    code = journal_set_skew_within(journal, id, offset_ns, clocks, deadline_ns, error);
     return journal_transaction_end(journal, code, "set skew", error);
 }
 
