@@ -8,6 +8,7 @@
 #include "cli/options.h"
 
 int command_inject(const struct options *options);
+int command_follow(const struct options *options);
 int command_recover(const struct options *options);
 int command_run(const struct options *options);
 int command_list(const struct options *options);

@@ -126,7 +126,7 @@ static enum skew_code switch_children(struct skew_engine *engine, const struct o
 }
 
 int group_inject(struct skew_engine *engine, const struct options *options,
-                 const struct skew_request *request)
+                 const struct skew_request *request, int64_t *group)
 {
     struct outcome_list list = {0};
     struct skew_group_result result = {0};
@@ -135,6 +135,7 @@ int group_inject(struct skew_engine *engine, const struct options *options,
     size_t count;
     struct skew_selector *selectors = selectors_join(options, &count);
 
+    *group = 0;
     if (!selectors)
         return SKEW_FAILED;
     descriptors_allow();
@@ -144,6 +145,7 @@ int group_inject(struct skew_engine *engine, const struct options *options,
                                             &steps, &result, &error);
     progress_end(&progress);
     free(selectors);
+    *group = result.undone ? 0 : result.group;
     undo_tell(&result, result.undone ? progress.signal : 0);
     list.signal = result.undone && result.interrupted ? progress.signal : 0;
     code = result_take(code, &result, &error, &list);

@@ -8,10 +8,10 @@
 
 /*
  * Those that the options name, as a group, then the children. Print what was done; return the
- * exit status.
+ * exit status. *group is its id, or 0 where there is none.
  */
 int group_inject(struct skew_engine *engine, const struct options *options,
-                 const struct skew_request *request);
+                 const struct skew_request *request, int64_t *group);
 int group_recover(struct skew_engine *engine, const struct options *options, batch_follow *follow);
 
 /*

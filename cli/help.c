@@ -46,6 +46,8 @@ static const struct {
             "Shift the clocks that running processes see, or change the shift in place.",
             "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n" TARGETS
             "      --partial             skew a group without those that cannot be\n"
+            "      --follow[=watch]      go on: skew also who is born, execs or joins later\n"
+            "      --detach              with --follow: go on in the background\n"
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --dry-run             look and decide, change nothing\n"
@@ -61,6 +63,13 @@ static const struct {
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --force               go on where only a safety catch refuses\n",
+        },
+    [COMMAND_FOLLOW] =
+        {
+            "--id ID [--detach]",
+            "Keep a group complete, whose follower has ended: skew who is born, execs or joins.",
+            "      --id ID               a group, as list shows it: g3\n"
+            "      --detach              in the background\n",
         },
     [COMMAND_RECOVER] =
         {

@@ -3,6 +3,7 @@
  */
 #include "cli/batch.h"
 #include "cli/commands.h"
+#include "cli/follow.h"
 #include "cli/group.h"
 
 static enum skew_code inject_one(struct skew_engine *engine, const struct options *options,
@@ -29,15 +30,40 @@ static enum skew_code update_children(struct skew_engine *engine, const struct o
                                     : SKEW_OK;
 }
 
-int command_inject(const struct options *options)
+/* Those who come while the group is made are noticed from before it is. */
+static int inject_follow(const struct options *options, const struct skew_request *request)
 {
     struct skew_engine *engine;
-    enum skew_code code = command_open_engine(options, false, &engine);
+    struct noticer *notices = NULL;
+    int64_t group = 0;
+    int status = (int)follow_prepare(&notices);
 
+    if (status == SKEW_OK)
+        status = (int)command_open_engine(options, false, &engine);
+    if (status == SKEW_OK) {
+        status = group_inject(engine, options, request, &group);
+        skew_engine_close(engine);
+        if (group != 0 && (status == SKEW_OK || status == SKEW_PARTIAL)) {
+            int followed = follow_group(options, group, notices);
+            status = followed != SKEW_OK ? followed : status;
+        }
+    }
+    skew_notices_close(notices);
+    return status;
+}
+
+int command_inject(const struct options *options)
+{
+    struct skew_request request = request_from(options);
+    struct skew_engine *engine;
+    int64_t group;
+
+    if (options->follow)
+        return inject_follow(options, &request);
+    enum skew_code code = command_open_engine(options, false, &engine);
     if (code != SKEW_OK)
         return (int)code;
-    struct skew_request request = request_from(options);
-    int status = options->selectors.count ? group_inject(engine, options, &request)
+    int status = options->selectors.count ? group_inject(engine, options, &request, &group)
                                           : batch_run(engine, options, options->pids.count,
                                                       inject_one, update_children, NULL);
     skew_engine_close(engine);

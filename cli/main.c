@@ -47,6 +47,7 @@ static int command_call(enum command command, const struct options *options)
         [COMMAND_INJECT] = command_inject,   [COMMAND_RUN] = command_run,
         [COMMAND_RECOVER] = command_recover, [COMMAND_LIST] = command_list,
         [COMMAND_SCAN] = command_scan,       [COMMAND_DOCTOR] = command_doctor,
+        [COMMAND_FOLLOW] = command_follow,
     };
 
     return runs[command](options);
@@ -72,8 +73,8 @@ static int command_main(int argc, char **argv)
                                   "skewctl list -o json",
                                   argv[1]);
     if (!command_find(argv[1], &command))
-        return (int)message_usage("there is no command '%.80s'; choose inject, run, recover, list, "
-                                  "scan or doctor",
+        return (int)message_usage("there is no command '%.80s'; choose inject, run, follow, "
+                                  "recover, list, scan or doctor",
                                   argv[1]);
 
     int status = (int)options_parse(command, argc - 1, argv + 1, &options);
@@ -85,6 +86,15 @@ static int command_main(int argc, char **argv)
     return status;
 }
 
+/* Which takes a right that nothing else does; the options are read later, and decide. */
+static bool is_to_follow(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--follow", strlen("--follow")) == 0)
+            return true;
+    return argc > 1 && strcmp(argv[1], command_name(COMMAND_FOLLOW)) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct skew_error error = {0};
@@ -93,7 +103,8 @@ int main(int argc, char **argv)
 
     if (!standard_files_reserve())
         return SKEW_FAILED;
-    if ((executes ? skew_privileges_return : skew_privileges_drop)(&error) != SKEW_OK)
+    if ((executes ? skew_privileges_return(&error)
+                  : skew_privileges_drop(is_to_follow(argc, argv), &error)) != SKEW_OK)
         return (int)message_error(&error, "");
     /* A reader that went away is an error of write(2), not a reason to die half-way. */
     if (!executes)

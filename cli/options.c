@@ -15,6 +15,7 @@
 static const char *const commands[] = {
     [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",   [COMMAND_RECOVER] = "recover",
     [COMMAND_LIST] = "list",     [COMMAND_SCAN] = "scan", [COMMAND_DOCTOR] = "doctor",
+    [COMMAND_FOLLOW] = "follow",
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
 
@@ -45,6 +46,8 @@ enum {
     OPTION_CONTAINER,
     OPTION_PIDNS,
     OPTION_PARTIAL,
+    OPTION_FOLLOW,
+    OPTION_DETACH,
     OPTION_ID,
     OPTION_ALL,
     OPTION_REPAIR,
@@ -67,6 +70,8 @@ static const struct option long_options[] = {
     {"container", required_argument, NULL, OPTION_CONTAINER},
     {"pidns", required_argument, NULL, OPTION_PIDNS},
     {"partial", no_argument, NULL, OPTION_PARTIAL},
+    {"follow", optional_argument, NULL, OPTION_FOLLOW},
+    {"detach", no_argument, NULL, OPTION_DETACH},
     {"id", required_argument, NULL, OPTION_ID},
     {"all", no_argument, NULL, OPTION_ALL},
     {"repair", no_argument, NULL, OPTION_REPAIR},
@@ -92,7 +97,10 @@ static unsigned option_commands(int option)
     case OPTION_DRY_RUN:
         return FOR(COMMAND_INJECT);
     case OPTION_PARTIAL:
+    case OPTION_FOLLOW:
         return FOR(COMMAND_INJECT);
+    case OPTION_DETACH:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_FOLLOW);
     case OPTION_SUSPEND_SECCOMP:
     case OPTION_TREE:
     case OPTION_CGROUP:
@@ -100,6 +108,7 @@ static unsigned option_commands(int option)
     case OPTION_PIDNS:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER);
     case OPTION_ID:
+        return FOR(COMMAND_RECOVER) | FOR(COMMAND_FOLLOW);
     case OPTION_CRASHED:
         return FOR(COMMAND_RECOVER);
     case OPTION_ALL:
@@ -107,7 +116,7 @@ static unsigned option_commands(int option)
     case OPTION_REPAIR:
         return FOR(COMMAND_SCAN);
     case 'o':
-        return ~FOR(COMMAND_RUN);
+        return ~(FOR(COMMAND_RUN) | FOR(COMMAND_FOLLOW));
     default:
         return ~0U;
     }
@@ -263,6 +272,15 @@ static enum skew_code option_store(int option, char *value, struct options *opti
     case OPTION_PARTIAL:
         options->partial = true;
         return SKEW_OK;
+    case OPTION_FOLLOW:
+        options->follow = true;
+        if (value && strcmp(value, "watch") != 0)
+            return message_usage("'%.80s' is no way to follow running processes; it is watch",
+                                 value);
+        return SKEW_OK;
+    case OPTION_DETACH:
+        options->detach = true;
+        return SKEW_OK;
     case OPTION_OFFSET:
         if (named->offset)
             return message_usage("--offset is given twice; give it once, it is the whole skew");
@@ -333,9 +351,13 @@ static enum skew_code options_check(enum command command, const struct options *
         if (!processes)
             return message_usage("inject has no process to work on; name one with -p PID, or "
                                  "several with --tree, --cgroup, --container or --pidns");
-        if (options->partial && options->selectors.count == 0)
+        if (options->partial && options->selectors.count == 0 && !options->follow)
             return message_usage("--partial is for groups; processes named with -p alone are "
                                  "skewed one by one");
+        if (options->detach && !options->follow)
+            return message_usage("--detach is for --follow, which is what would go on");
+        if (options->follow && options->dry_run)
+            return message_usage("--dry-run changes nothing that --follow could go on with");
         if (!named->offset)
             return message_usage("inject has no offset to add; give one, like --offset -5m");
         return SKEW_OK;
@@ -352,6 +374,11 @@ static enum skew_code options_check(enum command command, const struct options *
         if (ways > 1)
             return message_usage("processes, --id, --all and --crashed exclude each other; give "
                                  "one of them");
+        return SKEW_OK;
+    case COMMAND_FOLLOW:
+        if (options->ids.count != 0 || options->groups.count != 1)
+            return message_usage("follow needs one group; give its id, like --id g3, as list "
+                                 "shows it");
         return SKEW_OK;
     case COMMAND_DOCTOR:
     case COMMAND_SCAN:

@@ -9,6 +9,7 @@
 enum command {
     COMMAND_INJECT,
     COMMAND_RUN,
+    COMMAND_FOLLOW,
     COMMAND_RECOVER,
     COMMAND_LIST,
     COMMAND_SCAN,
@@ -36,6 +37,8 @@ struct options {
     bool dry_run;
     bool repair;  /* scan */
     bool partial; /* inject: without those that cannot be */
+    bool follow;  /* inject: and what comes later */
+    bool detach;  /* in the background */
     bool suspend_seccomp;
     const char *journal; /* NULL: the default place */
     int64_t offset_ns;

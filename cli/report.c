@@ -30,6 +30,8 @@
 #define IN_JSON    (1U << 2)
 /* Tables of which some row is a member of a group. */
 #define IN_GROUPED (1U << 3)
+/* And of which some group is followed, or was to be. */
+#define IN_FOLLOWED (1U << 4)
 
 /*
  * A column: libsmartcols makes the JSON key by lower-casing the name. write()
@@ -135,6 +137,11 @@ static bool report_age(const struct skew_report *report, int64_t *age_ns)
 REPORT_COLUMN(id, report->id != 0 && cell_printf(cell, "%" PRId64, report->id))
 REPORT_COLUMN(pid, report->pid != 0 && cell_printf(cell, "%d", report->pid))
 REPORT_COLUMN(group, report->group != 0 && cell_printf(cell, "g%" PRId64, report->group))
+/* That it was to be followed, and is not, is for a person to act on. */
+REPORT_COLUMN(follower, report->follower != 0 ? cell_printf(cell, "%d", report->follower)
+                                              : report->follower_lost && cell_printf(cell, "lost"))
+REPORT_COLUMN(follower_pid, report->follower != 0 && cell_printf(cell, "%d", report->follower))
+REPORT_COLUMN(follower_lost, cell_boolean(cell, report->follower_lost))
 REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->command))
 REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
 REPORT_COLUMN(skew, cell_duration(cell, report->offset_ns))
@@ -206,6 +213,9 @@ static const struct column injection_columns[] = {
     {"ID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_id},
     {"PID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_pid},
     {"GROUP", IN_GROUPED | IN_JSON, STRING, 0, write_group},
+    {"FOLLOWED_BY", IN_FOLLOWED, STRING, RIGHT, write_follower},
+    {"FOLLOWER", IN_JSON, NUMBER, 0, write_follower_pid},
+    {"FOLLOWER_LOST", IN_JSON, BOOLEAN, 0, write_follower_lost},
     {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_command},
     {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
     {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
@@ -367,10 +377,12 @@ static enum skew_code sheet_print(const struct sheet *sheet)
 enum skew_code report_injections(const struct skew_report *reports, size_t count,
                                  enum report_kind kind, bool json)
 {
-    bool grouped = false;
+    unsigned where = json ? IN_JSON : 1U << kind;
 
-    for (size_t i = 0; i < count; i++)
-        grouped = grouped || reports[i].group != 0;
+    for (size_t i = 0; i < count && !json; i++) {
+        where |= reports[i].group != 0 ? IN_GROUPED : 0;
+        where |= reports[i].follower != 0 || reports[i].follower_lost ? IN_FOLLOWED : 0;
+    }
     enum skew_code code = sheet_print(&(struct sheet){
         .name = "injections",
         .columns = injection_columns,
@@ -378,7 +390,7 @@ enum skew_code report_injections(const struct skew_report *reports, size_t count
         .rows = reports,
         .row_count = count,
         .row_size = sizeof *reports,
-        .where = json ? IN_JSON : 1U << kind | (grouped ? IN_GROUPED : 0),
+        .where = where,
     });
 
     /* A sentence would leave the other columns of a terminal no room. */

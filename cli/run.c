@@ -97,7 +97,7 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
     struct skew_engine *engine;
     struct skew_report report;
     struct skew_error error = {0};
-    enum skew_code code = skew_privileges_drop(&error);
+    enum skew_code code = skew_privileges_drop(false, &error);
 
     if (code != SKEW_OK)
         return (int)message_error(&error, "");

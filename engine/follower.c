@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
@@ -263,4 +264,35 @@ enum skew_code follower_dismiss(struct skew_engine *engine, int64_t id, struct s
         return SKEW_FAILED;
     }
     return SKEW_OK;
+}
+
+static void group_report(const struct journal_group *group, struct skew_report *reports,
+                         size_t count)
+{
+    struct skew_error ignored;
+    bool alive;
+    if (group->follow == JOURNAL_FOLLOW_NONE ||
+        follower_alive(group, &alive, &ignored) != SKEW_OK) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (reports[i].group == group->id) {
+            reports[i].follower = alive ? group->follower.pid : 0;
+            reports[i].follower_lost = !alive && group->phase == JOURNAL_GROUP_ACTIVE;
+        }
+    }
+}
+
+void follower_report(struct skew_engine *engine, struct skew_report *reports, size_t count)
+{
+    struct journal_error ignored;
+    struct journal_group *groups;
+    size_t group_count;
+    if (journal_group_list(engine->journal, false, &groups, &group_count, &ignored) != JOURNAL_OK) {
+        return;
+    }
+    for (size_t i = 0; i < group_count; i++) {
+        group_report(&groups[i], reports, count);
+    }
+    free(groups);
 }

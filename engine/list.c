@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/follower.h"
 #include "engine/group.h"
 #include "engine/inherited.h"
 #include "engine/private.h"
@@ -240,6 +241,7 @@ static enum skew_code rows_list(struct skew_engine *engine, bool history,
         }
     }
     groups_settle(engine);
+    follower_report(engine, listing->reports, listing->count);
     free(rows);
     return SKEW_OK;
 }

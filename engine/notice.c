@@ -9,6 +9,7 @@
 #include "engine/connector.h"
 #include "engine/error.h"
 #include "engine/polling.h"
+#include "engine/privilege.h"
 
 struct noticer {
     int connector; /* -1: by polling */
@@ -63,4 +64,16 @@ size_t noticer_read(struct noticer *noticer, struct notice *notices, size_t capa
 bool noticer_watch(struct noticer *noticer, pid_t pid)
 {
     return noticer->connector >= 0 || polling_watch(noticer->polling, pid);
+}
+
+enum skew_code skew_notices_open(bool polling, struct noticer **notices, struct skew_error *error)
+{
+    enum skew_code code = noticer_open(polling, notices, error);
+    privilege_listening_end();
+    return code;
+}
+
+void skew_notices_close(struct noticer *notices)
+{
+    noticer_close(notices);
 }

@@ -4,8 +4,10 @@
  *
  * CAP_SYS_PTRACE lets it attach to processes of others, CAP_DAC_OVERRIDE open
  * their /proc/PID/mem, which only their owner may (proc_pid_mem(5)), and
- * CAP_SYS_ADMIN read a target's seccomp filter. That is all: the journal is
- * opened as its owner, and no signal is sent that takes a right of its own.
+ * CAP_SYS_ADMIN read a target's seccomp filter. CAP_NET_ADMIN lets a follower be told
+ * of processes (connector.c), and is given up once that is arranged, before anything is
+ * traced. That is all: the journal is opened as its owner, and no signal is sent that
+ * takes a right of its own.
  *
  * Rights that come from the program's file (a set-user-ID or set-group-ID mode,
  * file capabilities) are the file owner's and not the caller's. They are given
@@ -26,8 +28,10 @@
 #include "engine/privilege.h"
 #include "engine/target.h"
 
-static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_DAC_OVERRIDE, CAP_SYS_ADMIN};
-#define NEEDED_COUNT ((int)(sizeof needed / sizeof *needed))
+static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_DAC_OVERRIDE, CAP_SYS_ADMIN,
+                                     CAP_NET_ADMIN};
+#define NEEDED_COUNT  ((int)(sizeof needed / sizeof *needed))
+#define NEEDED_ALWAYS (NEEDED_COUNT - 1)
 
 static void capabilities_free(cap_t *capabilities)
 {
@@ -63,6 +67,17 @@ bool privilege_may_open_others(void)
 bool privilege_may_read_filters(void)
 {
     return effective(CAP_SYS_ADMIN);
+}
+
+void privilege_listening_end(void)
+{
+    static const cap_value_t listening = CAP_NET_ADMIN;
+    scoped_capabilities present = cap_get_proc();
+    if (present != NULL) {
+        cap_set_flag(present, CAP_EFFECTIVE, 1, &listening, CAP_CLEAR);
+        cap_set_flag(present, CAP_PERMITTED, 1, &listening, CAP_CLEAR);
+        cap_set_proc(present);
+    }
 }
 
 char privilege_yama_scope(void)
@@ -106,7 +121,7 @@ enum skew_code skew_privileges_return(struct skew_error *error)
     return rights_are_lent() ? become_caller(error) : SKEW_OK;
 }
 
-enum skew_code skew_privileges_drop(struct skew_error *error)
+enum skew_code skew_privileges_drop(bool follows, struct skew_error *error)
 {
     if (rights_are_lent()) {
         return become_caller(error);
@@ -117,7 +132,7 @@ enum skew_code skew_privileges_drop(struct skew_error *error)
         return error_set(error, SKEW_FAILED, 0, errno, "drop capabilities",
                          "cannot read the capabilities of this process");
     }
-    for (int i = 0; i < NEEDED_COUNT; i++) {
+    for (int i = 0; i < (follows ? NEEDED_COUNT : NEEDED_ALWAYS); i++) {
         if (has(present, needed[i], CAP_PERMITTED)) {
             cap_set_flag(kept, CAP_PERMITTED, 1, &needed[i], CAP_SET);
             cap_set_flag(kept, CAP_EFFECTIVE, 1, &needed[i], CAP_SET);

@@ -12,6 +12,8 @@ bool privilege_may_trace_others(void);
 bool privilege_may_open_others(void);
 /* CAP_SYS_ADMIN: the seccomp filters of a process. */
 bool privilege_may_read_filters(void);
+/* Gives up CAP_NET_ADMIN, by which the kernel tells of processes. */
+void privilege_listening_end(void);
 /*
  * kernel.yama.ptrace_scope (Documentation/admin-guide/LSM/Yama.rst), '0' to '3':
  * from '1' on only CAP_SYS_PTRACE may attach to what is not its descendant, at

@@ -126,7 +126,9 @@ struct skew_report {
     bool inherited; /* the process has its image from a fork, and no inject of its own */
     int64_t parent; /* then the injection that the image belongs to; 0 where unknown */
     struct skew_image image;
-    int64_t group; /* the group it is a member of; 0 for none */
+    int64_t group;      /* the group it is a member of; 0 for none */
+    pid_t follower;     /* list: the skewctl that follows that group; 0 for none */
+    bool follower_lost; /* list: the group was to be followed, and is no more */
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
@@ -329,8 +331,9 @@ enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_r
  * can if this program dies. Uses SIGUSR1 (engine/follower.h); no other thread of the program
  * may take these signals. SKEW_REFUSED where the group is followed already.
  */
+struct noticer;
 struct skew_follow {
-    bool polling; /* look at /proc, even where the kernel would tell */
+    struct noticer *notices; /* of skew_notices_open */
     /* Each may be NULL; called on the caller's thread. */
     void (*ready)(void *context, bool told); /* from now on; by the kernel, or by polling */
     void (*injected)(void *context, const struct skew_report *report, int64_t after_ns);
@@ -346,6 +349,14 @@ enum skew_follow_end {
 enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
                            const struct skew_follow *follow, enum skew_follow_end *end, int *signal,
                            struct skew_error *error);
+
+/*
+ * Notices of processes: opened before a group is injected, so that nobody who comes meanwhile
+ * is missed. By the kernel, or where it does not tell this process, or with `polling`, by
+ * looking at /proc. Gives up CAP_NET_ADMIN. May be used after fork(2), by one process.
+ */
+enum skew_code skew_notices_open(bool polling, struct noticer **notices, struct skew_error *error);
+void skew_notices_close(struct noticer *notices); /* NULL does nothing */
 
 /* Who changed a process's vDSO. */
 enum skew_origin {
@@ -408,9 +419,10 @@ enum skew_code skew_doctor(pid_t pid, struct skew_check **checks, size_t *count,
  * call it before other threads exist (capabilities(7): they are per thread).
  * A program that was given more rights than its caller, by its file's mode or
  * capabilities, gives up all of them and goes on as its caller: call it then
- * before a file is opened, or a name taken from the environment.
+ * before a file is opened, or a name taken from the environment. One that `follows`
+ * keeps CAP_NET_ADMIN until skew_notices_open().
  */
-enum skew_code skew_privileges_drop(struct skew_error *error);
+enum skew_code skew_privileges_drop(bool follows, struct skew_error *error);
 /* Only the second half of that, for a program that will execute another for its caller. */
 enum skew_code skew_privileges_return(struct skew_error *error);
 

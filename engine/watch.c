@@ -19,8 +19,7 @@
  * middle of an exec or of vfork(2), and then given up until it runs another program.
  *
  * If skewctl dies: what it leaves in a process is what an inject leaves (inject.c), and the
- * claim is that of a dead process (follower.c). Between an inject and its row's joining
- * the group the row stands alone, and is joined by whoever follows the group next.
+ * claim is that of a dead process (follower.c).
  * If another skewctl changes the group's skew meanwhile: it writes the group's row before it
  * looks which members there are; here the row is read again after an inject, which is
  * repeated if it changed.
@@ -61,6 +60,7 @@ struct watch {
     struct noticer *noticer;
     struct watched_table members;
     struct stat program; /* our own: skewctl itself is never skewed by a follower */
+    pid_t last;          /* who was settled last */
     int64_t look_ns;     /* CLOCK_MONOTONIC: when to look at everybody */
     bool short_of_memory;
 };
@@ -73,6 +73,20 @@ static void watched_due(struct watched *member, int64_t due_ns, int64_t since_ns
     if (member->due_ns == 0 || due_ns < member->due_ns) {
         member->due_ns = due_ns;
     }
+}
+
+/* One that is no more; its row is told. */
+static void member_gone(struct watch *watch, pid_t pid)
+{
+    struct watched *member = watched_find(&watch->members, pid);
+    struct journal_injection row;
+    struct journal_error ignored;
+    if (member != NULL && member->injection != 0 &&
+        journal_get(watch->engine->journal, member->injection, &row, &ignored) == JOURNAL_OK &&
+        journal_phase_live(row.phase)) {
+        journal_gone(watch->engine->journal, &row, "the process exited", &ignored);
+    }
+    watched_remove(&watch->members, pid);
 }
 
 static struct watched *member_add(struct watch *watch, pid_t pid, unsigned by)
@@ -107,7 +121,7 @@ static void born(struct watch *watch, const struct notice *notice)
     /* What a whole parent forks has the image; not what one forks that is yet to get it. */
     bool whole = parent != NULL && parent->due_ns == 0 && by != 0 &&
                  noticer_way(watch->noticer) == NOTICE_BY_CONNECTOR;
-    watched_remove(&watch->members, notice->pid);
+    member_gone(watch, notice->pid);
     if (by == 0 && membership_has_places(watch->membership) &&
         !program_is_ours(watch, notice->pid)) {
         by = membership_of(watch->membership, notice->pid);
@@ -141,7 +155,7 @@ static void exited(struct watch *watch, pid_t pid)
 {
     struct process process;
     if (watched_find(&watch->members, pid) != NULL && !process_read(pid, &process)) {
-        watched_remove(&watch->members, pid);
+        member_gone(watch, pid);
     }
 }
 
@@ -179,12 +193,16 @@ static void process_consider(struct watch *watch, pid_t pid)
 {
     struct process process;
     struct watched *member = watched_find(&watch->members, pid);
-    if (!process_read(pid, &process) || program_is_ours(watch, pid)) {
+    if (!process_read(pid, &process)) {
+        member_gone(watch, pid);
+        return;
+    }
+    if (program_is_ours(watch, pid)) {
         watched_remove(&watch->members, pid);
         return;
     }
     if (member != NULL && member->start_time != 0 && member->start_time != process.start_time) {
-        watched_remove(&watch->members, pid);
+        member_gone(watch, pid);
         member = NULL;
     }
     if (member != NULL) {
@@ -238,6 +256,7 @@ static enum skew_code members_recall(struct watch *watch, struct skew_error *err
             struct watched *member = member_add(watch, rows[i].key.pid,
                                                 by != 0 ? by : membership_kept(watch->membership));
             if (member != NULL) {
+                member->injection = rows[i].id;
                 watched_due(member, DUE_AT_ONCE, monotonic_now());
             }
         }
@@ -275,7 +294,10 @@ static enum skew_code member_inject(struct watch *watch, pid_t pid, struct skew_
     struct skew_request request = {.offset_ns = watch->group.offset_ns,
                                    .clocks = watch->group.clocks};
     struct journal_error journal_error = {0};
+    /* A new row is that of a member from the beginning; one that is there is made so. */
+    watch->engine->group = watch->group.id;
     enum skew_code code = skew_inject(watch->engine, pid, &request, report, error);
+    watch->engine->group = 0;
     if (code == SKEW_OK && journal_group_join(watch->engine->journal, watch->group.id, report->id,
                                               &journal_error) != JOURNAL_OK) {
         code = error_from_journal(error, pid, &journal_error);
@@ -331,13 +353,14 @@ static void member_settled(struct watch *watch, pid_t pid, enum skew_code code, 
     if (code == SKEW_OK) {
         int64_t after_ns = monotonic_now() - member->since_ns;
         member->tries = 0;
+        member->injection = report->id != 0 ? report->id : member->injection;
         if (injected && follow->injected != NULL) {
             follow->injected(follow->context, report, after_ns);
         }
         return;
     }
     if (!process_read(pid, &process)) {
-        watched_remove(&watch->members, pid);
+        member_gone(watch, pid);
     } else if (++member->tries < TRIES) {
         member->due_ns = monotonic_now() + (RETRY_NS << member->tries);
     } else if (follow->refused != NULL) {
@@ -351,7 +374,10 @@ static bool skew_changed(const struct journal_group *before, const struct journa
            before->deadline_ns != now->deadline_ns;
 }
 
-/* The group as it is now; whoever has got another skew meanwhile is due again. */
+/*
+ * The group as it is now. Whoever changed its skew gives that to those it knew; they are
+ * looked at later, and at once the one that may have been injected meanwhile.
+ */
 static bool group_check(struct watch *watch, enum skew_code *code, struct skew_error *error)
 {
     struct journal_group now;
@@ -360,7 +386,10 @@ static bool group_check(struct watch *watch, enum skew_code *code, struct skew_e
     }
     if (skew_changed(&watch->group, &now)) {
         for (size_t m = 0; m < watch->members.count; m++) {
-            watched_due(&watch->members.rows[m], monotonic_now() + CHILD_NS, monotonic_now());
+            struct watched *member = &watch->members.rows[m];
+            int64_t now_ns = monotonic_now();
+            watched_due(member, member->pid == watch->last ? DUE_AT_ONCE : now_ns + CHILD_NS,
+                        now_ns);
         }
     }
     watch->group = now;
@@ -408,6 +437,10 @@ static enum skew_code watch_run(struct watch *watch, enum skew_follow_end *end,
         struct skew_report report;
         struct skew_error reason = {0};
         next->due_ns = 0;
+        watch->last = pid;
+        if (!group_check(watch, &code, error)) {
+            break;
+        }
         enum skew_code settled = member_settle(watch, pid, &injected, &report, &reason);
         member_settled(watch, pid, settled, injected, &report, &reason);
     }
@@ -431,7 +464,8 @@ enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
                            const struct skew_follow *follow, enum skew_follow_end *end, int *signal,
                            struct skew_error *error)
 {
-    struct watch watch = {.engine = engine, .follow = follow, .group = {.id = group}};
+    struct watch watch = {
+        .engine = engine, .follow = follow, .noticer = follow->notices, .group = {.id = group}};
     struct journal_error journal_error = {0};
     *end = SKEW_FOLLOW_RECOVERED;
     *signal = 0;
@@ -448,9 +482,6 @@ enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
     }
     if (code == SKEW_OK && group_check(&watch, &code, error)) {
         code = membership_open(engine, &watch.group, &watch.membership, error);
-        if (code == SKEW_OK) {
-            code = noticer_open(follow->polling, &watch.noticer, error);
-        }
         if (code == SKEW_OK && follow->ready != NULL) {
             follow->ready(follow->context, noticer_way(watch.noticer) == NOTICE_BY_CONNECTOR);
         }
@@ -459,7 +490,6 @@ enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
         }
     }
     *signal = watch.follower.signal;
-    noticer_close(watch.noticer);
     membership_close(watch.membership);
     watched_release(&watch.members);
     follower_release(engine, &watch.follower);

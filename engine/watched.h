@@ -13,6 +13,7 @@ struct watched {
     int64_t due_ns;      /* CLOCK_MONOTONIC, when it is to be looked at; 0 never */
     int64_t since_ns;    /* when it became what is to be looked at */
     unsigned tries;      /* in vain, since then */
+    int64_t injection;   /* its row; 0 where none is known */
 };
 
 struct watched_table {

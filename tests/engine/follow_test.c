@@ -1,0 +1,199 @@
+/*
+ * follow_test.c - inject --follow and follow, as a user has them: in the foreground, in the
+ * background, ended and taken up again, with others at work on the group meanwhile. What
+ * following does: watch_test.
+ */
+#include "command.h"
+#include "observe.h"
+#include "victim.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static pid_t background; /* a follower that is nobody's child here */
+
+static int follow_teardown(void **state)
+{
+    if (background != 0)
+        kill(background, SIGKILL);
+    background = 0;
+    return harness_teardown(state);
+}
+
+static struct child *shell_start(void)
+{
+    struct child *shell = child_start((const char *const[]){"bash", NULL}, NULL);
+    assert_string_equal(child_ask(shell, "echo here"), "here");
+    return shell;
+}
+
+/* By which list says that the first member's group is followed; 0 for nobody. */
+static pid_t follower_listed(void)
+{
+    struct run run = skewctl_run("list", "-o", "json", NULL);
+    run_expect(&run, 0);
+    return atoi(json_query(run.out, ".injections[0].follower // 0"));
+}
+
+static bool process_lives(pid_t pid)
+{
+    return kill(pid, 0) == 0 && !strchr(observe_status(pid, pid, "State"), 'Z');
+}
+
+static void await_end(pid_t pid)
+{
+    for (int waited = 0; process_lives(pid); waited += 5) {
+        if (waited > HARNESS_DEADLINE_MS)
+            fail_msg("process %d does not end", pid);
+        harness_sleep_ms(5);
+    }
+}
+
+/* A program that the shell starts sees, after some time, a clock that is off by that much. */
+static void program_check(struct child *shell, long seconds)
+{
+    child_send(shell, "bash -c 'while read x && [ $x = go ]; do printf \"%(%s)T\\n\" -1; done'");
+    for (int waited = 0;; waited += 5) {
+        long off = atol(child_ask(shell, "go")) - (long)time(NULL);
+        if (off >= seconds - 2 && off <= seconds)
+            break;
+        if (waited > HARNESS_DEADLINE_MS)
+            fail_msg("a new program is off by %ld s rather than %ld s", off, seconds);
+        harness_sleep_ms(5);
+    }
+    child_send(shell, "end");
+}
+
+static void in_the_background(void **state)
+{
+    (void)state;
+    struct child *shell = shell_start();
+    struct snapshot before = snapshot_take(shell->pid);
+    const char *tree = harness_format("%d", shell->pid);
+    struct run run =
+        skewctl_run("inject", "--tree", tree, "--offset", "-1h", "--follow", "--detach", NULL);
+    run_expect(&run, 0);
+    background = follower_listed();
+    assert_true(background > 0);
+    assert_non_null(strstr(run.err, harness_format("process %d;", background)));
+    /* Of no terminal and no caller, and with no right that only noticing took. */
+    assert_string_equal(observe_status(background, background, "NSsid"),
+                        observe_status(background, background, "NSpid"));
+    assert_int_equal(strtoull(observe_status(background, background, "CapPrm"), NULL, 16) >> 12 & 1,
+                     0);
+    program_check(shell, -3600);
+
+    /* Another skewctl changes the skew of those that are there and those to come. */
+    run = skewctl_run("inject", "--tree", tree, "--offset", "+2h", NULL);
+    run_expect(&run, 0);
+    program_check(shell, 7200);
+    assert_int_equal(follower_listed(), background);
+
+    run = skewctl_run("recover", "--tree", tree, NULL);
+    run_expect(&run, 0);
+    await_end(background);
+    background = 0;
+    snapshot_expect(&before, shell->pid);
+    run = skewctl_run("list", "-o", "json", NULL);
+    assert_string_equal(json_query(run.out, ".injections | length"), "0");
+    program_check(shell, 0);
+}
+
+static void in_the_foreground(void **state)
+{
+    (void)state;
+    struct child *shell = shell_start();
+    const char *pid = harness_format("%d", shell->pid);
+    struct child *follower =
+        child_start(skewctl_arguments("inject", "--tree", pid, "--offset", "-1h", "--follow=watch",
+                                      "-o", "json", NULL),
+                    NULL);
+    /* A line of JSON, or several: the first says that the inject is done. */
+    child_line(follower, HARNESS_DEADLINE_MS);
+    for (int waited = 0; follower_listed() != follower->pid; waited += 10) {
+        assert_true(waited < HARNESS_DEADLINE_MS);
+        harness_sleep_ms(10);
+    }
+    program_check(shell, -3600);
+    struct run run = skewctl_run("follow", "--id", "g1", NULL);
+    run_expect_error(&run, 3);
+    kill(follower->pid, SIGTERM);
+    int status = child_wait(follower, HARNESS_DEADLINE_MS);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+    assert_int_equal(follower_listed(), 0);
+    /* It stays skewed, and is taken up again. */
+    run = skewctl_run("follow", "--id", "g1", "--detach", NULL);
+    run_expect(&run, 0);
+    background = follower_listed();
+    assert_true(background > 0);
+    program_check(shell, -3600);
+    /* Ends with the last member. */
+    child_kill(shell);
+    await_end(background);
+    background = 0;
+    run = skewctl_run("follow", "--id", "g1", NULL);
+    run_expect_error(&run, 3);
+}
+
+static void killed_and_taken_over(void **state)
+{
+    (void)state;
+    struct child *shell = shell_start();
+    struct snapshot before = snapshot_take(shell->pid);
+    struct run run = skewctl_run("inject", "--tree", harness_format("%d", shell->pid), "--offset",
+                                 "-1h", "--follow", "--detach", NULL);
+    run_expect(&run, 0);
+    pid_t killed = background = follower_listed();
+    kill(killed, SIGKILL);
+    await_end(killed);
+    run = skewctl_run("list", "-o", "json", NULL);
+    assert_string_equal(json_query(run.out, ".injections[0].follower_lost"), "true");
+    run = skewctl_run("follow", "--id", "g1", "--detach", NULL);
+    run_expect(&run, 0);
+    background = follower_listed();
+    assert_true(background > 0 && background != killed);
+    program_check(shell, -3600);
+    kill(background, SIGKILL);
+    await_end(background);
+    background = 0;
+    /* Nobody is there to be asked to let go. */
+    run = skewctl_run("recover", "--id", "g1", NULL);
+    run_expect(&run, 0);
+    snapshot_expect(&before, shell->pid);
+}
+
+static void bad_requests(void **state)
+{
+    (void)state;
+    const char *pid = harness_format("%d", getpid());
+    struct run runs[] = {
+        skewctl_run("inject", "-p", pid, "--offset", "1s", "--detach", NULL),
+        skewctl_run("inject", "-p", pid, "--offset", "1s", "--follow=never", NULL),
+        skewctl_run("inject", "-p", pid, "--offset", "1s", "--follow", "--dry-run", NULL),
+        skewctl_run("follow", NULL),
+        skewctl_run("follow", "--id", "1", NULL),
+        skewctl_run("follow", "--id", "g1,g2", NULL),
+        skewctl_run("recover", "--all", "--follow", NULL),
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
+        run_expect_error(&runs[i], 2);
+    struct run run = skewctl_run("follow", "--id", "g1", NULL);
+    run_expect_error(&run, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(in_the_background, harness_setup, follow_teardown),
+        cmocka_unit_test_setup_teardown(in_the_foreground, harness_setup, follow_teardown),
+        cmocka_unit_test_setup_teardown(killed_and_taken_over, harness_setup, follow_teardown),
+        cmocka_unit_test_setup_teardown(bad_requests, harness_setup, follow_teardown),
+    };
+    return cmocka_run_group_tests_name("follow", tests, NULL, NULL);
+}
