@@ -17,7 +17,7 @@
 /* One more than is done without a helper (engine/crew.c). */
 #define MEMBERS 4
 /* Other points in each operation; of a prime distance, so that a loop meets all its calls. */
-#define EVERY 211
+#define EVERY 431
 
 static long every = EVERY;
 
