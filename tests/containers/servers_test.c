@@ -29,7 +29,7 @@
 
 #define SERVER_FOLDER WORLD_USER_HOME "/server"
 
-/* A server's processes at one moment. */
+/* A server's processes at one moment; those of these tests do not end by themselves soon after. */
 struct members {
     pid_t *pid;
     size_t count;
@@ -124,7 +124,9 @@ static struct child *postgresql_start(const char *folder)
     struct child *server = child_start(
         (const char *const[]){harness_format("%s/postgres", folder), "-D", SERVER_FOLDER, "-c",
                               "listen_addresses=", "-c", "unix_socket_directories=" SERVER_FOLDER,
-                              "-c", "fsync=off", "-c", "logging_collector=on", NULL},
+                              "-c", "fsync=off", "-c", "logging_collector=on",
+                              /* Its workers come and go. */
+                              "-c", "autovacuum=off", NULL},
         &start);
     const char *const ready[] = {harness_format("%s/pg_isready", folder), "-q", "-h", SERVER_FOLDER,
                                  NULL};
@@ -228,6 +230,17 @@ static void workers_expect(pid_t workers[WORKERS], const pid_t replaced[WORKERS]
     }
 }
 
+/* Those that a reload replaced end when their last connection has. */
+static void members_await(pid_t root, size_t count)
+{
+    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+    while (members_of(root).count != count) {
+        if (harness_monotonic_ns() > end)
+            fail_msg("%zu processes where %zu were due", members_of(root).count, count);
+        harness_sleep_ms(20);
+    }
+}
+
 static struct child *nginx_start(void)
 {
     const char *path = SERVER_FOLDER "/nginx.conf";
@@ -262,6 +275,7 @@ static void nginx(void **state)
     /* Workers that were never injected take over from those that were. */
     assert_int_equal(kill(server->pid, SIGHUP), 0);
     workers_expect(second, first, -5 * MINUTE);
+    members_await(server->pid, 1 + WORKERS);
 
     recover(server->pid, 1 + WORKERS);
     workers_expect(second, NULL, 0);
