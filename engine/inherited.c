@@ -29,8 +29,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/scope.h"
 
 /* The vector has some 22 entries; a page is more than any kernel's. */
 #define AUXV_SIZE       4096
@@ -176,6 +178,13 @@ static bool vdso_address_parse(const char *auxv, ssize_t size, uint64_t *address
     return false;
 }
 
+/* The whole of it, with one read(2). */
+static ssize_t auxv_read(int directory, const char *name, char *auxv)
+{
+    scoped_descriptor file = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    return file < 0 ? -1 : read(file, auxv, AUXV_SIZE);
+}
+
 /* Where the leader has exited, another thread knows. */
 static ssize_t auxv_of_thread(pid_t pid, char *auxv)
 {
@@ -195,7 +204,7 @@ static ssize_t auxv_of_thread(pid_t pid, char *auxv)
         char name[TASK_PATH_SIZE];
         if (tid > 0) {
             task_path_format(tid, "auxv", name);
-            size = proc_file_read(dirfd(tasks), name, auxv, AUXV_SIZE);
+            size = auxv_read(dirfd(tasks), name, auxv);
         }
     }
     closedir(tasks);
@@ -208,7 +217,7 @@ static bool vdso_address_read(pid_t pid, uint64_t *address)
     char path[64];
     char auxv[AUXV_SIZE];
     snprintf(path, sizeof path, "/proc/%d/auxv", (int)pid);
-    ssize_t size = proc_file_read(AT_FDCWD, path, auxv, sizeof auxv);
+    ssize_t size = auxv_read(AT_FDCWD, path, auxv);
     if (size == 0 || (size < 0 && errno == ESRCH)) {
         size = auxv_of_thread(pid, auxv);
     }
