@@ -8,13 +8,14 @@
  * Either way its vDSO lies where the parent's does, which /proc/PID/auxv tells with
  * one read; only who passes that is looked at in full.
  *
- * Why a pass that finds none means that there is none. The kernel gives out pids in
- * ascending order until it begins anew (pid_max), and readdir(3) of /proc lists by
- * ascending pid. Whoever is forked during the pass has a higher pid than all that
- * are there, so it is still to come in the pass, unless pids have begun anew: then
- * the pass is unsure. A carrier that was there is found, or has exited before it
- * was looked at; its children are still to come. So at the end there could be one
- * only if it had been found, or had a parent that was.
+ * Why a pass that finds none means that there is none. /proc is listed, whoever is in
+ * the list is looked at, and that is repeated for those that are new in the list,
+ * until nobody is. A carrier that lives at that last listing is in it, so it
+ * was looked at before, and found. One that is forked later has a parent that
+ * was. (One listing is not enough, although pids ascend: the kernel makes all of it at
+ * once, and a process may have forked and exited before its turn comes.) A
+ * process is taken for one that was looked at by its pid; where the kernel began
+ * anew to give out pids (pid_max) that may be wrong, and the pass is unsure.
  *
  * A child that shares its parent's memory (vfork(2)) carries nothing of its own and
  * is left out.
@@ -37,6 +38,7 @@
 /* The vector has some 22 entries; a page is more than any kernel's. */
 #define AUXV_SIZE       4096
 #define DIRECTORY_LINKS 2 /* of a directory with no directory in it */
+#define LISTINGS_MAX    64
 
 static int images_by_id(const void *one, const void *other)
 {
@@ -330,6 +332,63 @@ static pid_t last_pid_read(void)
     return number == NULL ? 0 : (pid_t)strtol(number, NULL, 10);
 }
 
+/* The pids of all processes, as /proc lists them: ascending. */
+struct listing {
+    pid_t *pids;
+    size_t count;
+};
+
+static enum skew_code listing_read(struct listing *listing, struct skew_error *error)
+{
+    DIR *processes = opendir("/proc");
+    if (processes == NULL) {
+        return error_set(error, SKEW_FAILED, 0, errno, "list processes",
+                         "cannot list the processes");
+    }
+    size_t capacity = 0;
+    *listing = (struct listing){0};
+    for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid <= 0) {
+            continue;
+        }
+        if (listing->count == capacity) {
+            capacity = capacity * 2 + 256;
+            pid_t *grown = reallocarray(listing->pids, capacity, sizeof *grown);
+            if (grown == NULL) {
+                free(listing->pids);
+                closedir(processes);
+                return error_set(error, SKEW_FAILED, 0, 0, "list processes", "out of memory");
+            }
+            listing->pids = grown;
+        }
+        listing->pids[listing->count++] = pid;
+    }
+    closedir(processes);
+    return SKEW_OK;
+}
+
+/* Looks at those that are not in the earlier listing. *any: there were some. */
+static enum skew_code newcomers_look(struct skew_engine *engine,
+                                     const struct inherited_images *images,
+                                     const struct listing *earlier, const struct listing *now,
+                                     struct inherited_list *list, bool *any,
+                                     struct skew_error *error)
+{
+    enum skew_code code = SKEW_OK;
+    *any = false;
+    for (size_t i = 0, known = 0; i < now->count && code == SKEW_OK; i++) {
+        while (known < earlier->count && earlier->pids[known] < now->pids[i]) {
+            known++;
+        }
+        if (known == earlier->count || earlier->pids[known] != now->pids[i]) {
+            *any = true;
+            code = process_look(engine, now->pids[i], images, list, error);
+        }
+    }
+    return code;
+}
+
 enum skew_code inherited_find(struct skew_engine *engine, const struct inherited_images *images,
                               struct inherited_list *list, struct skew_error *error)
 {
@@ -338,24 +397,20 @@ enum skew_code inherited_find(struct skew_engine *engine, const struct inherited
     for (size_t i = 0; i < images->count && !any; i++) {
         any = images->rows[i].wanted;
     }
-    if (!any) {
-        return SKEW_OK;
-    }
     pid_t before = last_pid_read();
-    DIR *processes = opendir("/proc");
-    if (processes == NULL) {
-        return error_set(error, SKEW_FAILED, 0, errno, "list processes",
-                         "cannot list the processes");
-    }
+    struct listing earlier = {0};
     enum skew_code code = SKEW_OK;
-    for (struct dirent *entry; code == SKEW_OK && (entry = readdir(processes)) != NULL;) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 0) {
-            code = process_look(engine, pid, images, list, error);
+    for (int listings = 0; code == SKEW_OK && any && listings < LISTINGS_MAX; listings++) {
+        struct listing now = {0};
+        code = listing_read(&now, error);
+        if (code == SKEW_OK) {
+            code = newcomers_look(engine, images, &earlier, &now, list, &any, error);
+            free(earlier.pids);
+            earlier = now;
         }
     }
-    closedir(processes);
-    list->unsure = list->unsure || last_pid_read() < before;
+    free(earlier.pids);
+    list->unsure = list->unsure || any || last_pid_read() < before;
     if (code != SKEW_OK) {
         inherited_list_release(list);
     }

@@ -64,9 +64,9 @@ struct inherited_list {
 void inherited_list_release(struct inherited_list *list);
 
 /*
- * One pass over all processes; stops and changes none. Of those that were alive all the
- * time none is missing. With !unsure nothing else is: none was forked meanwhile
- * by one that is not in the list.
+ * Looks at all processes; stops and changes none. Of those that were alive all the time
+ * none is missing. With !unsure nobody else is who carries one: there is none but
+ * those in the list and whom they have forked since.
  */
 enum skew_code inherited_find(struct skew_engine *engine, const struct inherited_images *images,
                               struct inherited_list *list, struct skew_error *error);
