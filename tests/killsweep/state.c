@@ -1,7 +1,6 @@
 /* See state.h. */
 #include "state.h"
 
-#include "family.h"
 #include "program.h"
 
 #include <errno.h>
@@ -127,27 +126,6 @@ static void namespaces_begin(struct target *target)
     if (!children || sscanf(children, "%d", &target->pid) != 1)
         fail_msg("unshare has no child");
     target->live = target->pid;
-}
-
-/* The one of this process. */
-static struct family family;
-
-static void family_begin(struct target *target)
-{
-    if (family.parent)
-        family_end(&family);
-    family = family_start();
-    target_is(target, family.parent);
-    atomic_store(&family.board->storm, 3);
-}
-
-/* Nobody else than the target is looked at by the sweep. */
-static void family_expect(struct target *target)
-{
-    family_await_passing(&family, 3);
-    victim_check(target->victim);
-    if (target->allowed == SKEW_NONE)
-        family_expect_clean(&family);
 }
 
 static const char *musl_missing(const struct state *state)
@@ -277,11 +255,6 @@ const struct state states[STATES] = {
      .start = namespaces_begin,
      .allow = reader_allow,
      .expect = reader_expect},
-    /* It forks all the time, and so do its children. */
-    {.name = "forking",
-     .start = family_begin,
-     .expect = family_expect,
-     .varies = VARIES_MASKS | VARIES_BRIEFLY},
     {.name = "musl", .argument = "clock_reader_musl 3 20", READER, .missing = musl_missing},
     {.name = "python", PROGRAM},
     {.name = "go",

@@ -45,7 +45,7 @@ struct state {
 
 /* Those that others ask for, too. */
 enum { STATE_BUSY, STATE_BLOCKED };
-#define STATES 19
+#define STATES 18
 extern const struct state states[STATES];
 
 /* Why it cannot be had here; NULL if it can. */
