@@ -95,7 +95,6 @@ static unsigned option_commands(int option)
     case OPTION_FORCE:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DRY_RUN:
-        return FOR(COMMAND_INJECT);
     case OPTION_PARTIAL:
     case OPTION_FOLLOW:
         return FOR(COMMAND_INJECT);
@@ -176,7 +175,7 @@ static enum skew_code ids_parse(char *text, struct options *options)
 {
     char *place = NULL;
 
-    for (const char *part = text; part != NULL; part = place) {
+    for (char *part = text; part != NULL; part = place) {
         place = strchr(part, ',');
         if (place)
             *place = '\0';

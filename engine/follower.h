@@ -48,8 +48,7 @@ enum skew_code follower_alive(const struct journal_group *group, bool *alive,
  * follower does not let go; then it is still RECOVERING, and the follower ends
  * when it can.
  */
-enum skew_code follower_dismiss(struct skew_engine *engine, int64_t group,
-                                struct skew_error *error);
+enum skew_code follower_dismiss(struct skew_engine *engine, int64_t id, struct skew_error *error);
 
 /* Who follows the groups that the reports are of. What cannot be found out is left out. */
 void follower_report(struct skew_engine *engine, struct skew_report *reports, size_t count);

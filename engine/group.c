@@ -339,14 +339,14 @@ enum skew_code skew_group_inject(struct skew_engine *engine, const struct skew_s
                                  struct skew_group_result *result, struct skew_error *error)
 {
     struct skew_request wanted = *request;
-    scoped_memory struct group_work *work = calloc(1, sizeof *work);
     *result = (struct skew_group_result){0};
-    if (work == NULL) {
-        return error_set(error, SKEW_FAILED, 0, 0, "inject", "out of memory");
-    }
     if (engine->unusable.code != SKEW_OK) {
         *error = engine->unusable;
         return error->code;
+    }
+    scoped_memory struct group_work *work = calloc(1, sizeof *work);
+    if (work == NULL) {
+        return error_set(error, SKEW_FAILED, 0, 0, "inject", "out of memory");
     }
     wanted.clocks = wanted.clocks == 0 ? skew_clocks_default() : wanted.clocks;
     *work = (struct group_work){.engine = engine, .progress = progress, .request = &wanted};

@@ -126,7 +126,9 @@ static void notice_add(struct polling *polling, enum notice_kind kind, pid_t pid
     struct notice *grown =
         array_grow(polling->found, polling->found_count, &polling->found_capacity, sizeof *grown);
     if (grown == NULL) {
-        /* There is room for one at least, since polling_open. */
+        if (polling->found == NULL) {
+            return;
+        }
         polling->found[0] = (struct notice){.kind = NOTICE_MISSED};
         return;
     }

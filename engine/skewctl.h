@@ -312,8 +312,8 @@ enum skew_code skew_group_recover_crashed(struct skew_engine *engine, int64_t gr
                                           struct skew_group_result *result,
                                           struct skew_error *error);
 
-/* The ids of the groups that have not ended. *groups is an array for free(3). */
-enum skew_code skew_group_list(struct skew_engine *engine, int64_t **groups, size_t *count,
+/* The ids of the groups that have not ended. *ids is an array for free(3). */
+enum skew_code skew_group_list(struct skew_engine *engine, int64_t **ids, size_t *count,
                                struct skew_error *error);
 
 /*

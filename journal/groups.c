@@ -102,6 +102,7 @@ static enum journal_code read_group(struct journal_statement *select, struct jou
 static enum journal_code get_group(struct journal *journal, int64_t id, struct journal_group *group,
                                    const char *operation, struct journal_error *error)
 {
+    *group = (struct journal_group){0};
     JOURNAL_STATEMENT(select);
     bool row;
     enum journal_code code = journal_statement_select(

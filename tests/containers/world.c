@@ -133,7 +133,7 @@ static int first_process(const char *name, int (*tests)(void))
     if (child == 0)
         exit(tests());
     int status = 0;
-    for (pid_t reaped = child; child > 0 && (reaped = wait(&status)) != child;)
+    for (pid_t reaped; child > 0 && (reaped = wait(&status)) != child;)
         if (reaped < 0 && errno != EINTR)
             return EXIT_FAILURE;
     if (child > 0 && WIFSIGNALED(status))

@@ -238,9 +238,10 @@ static void times_print(struct said *said)
 {
     int count = said->injected;
     qsort(said->after_ns, (size_t)count, sizeof *said->after_ns, times_compare);
+    int64_t median = said->after_ns[count / 2];
     printf("from exec to skewed, %s: median %.2f ms, longest of %d %.2f ms\n",
-           polling ? "by polling" : "by the connector", (double)said->after_ns[count / 2] / 1e6,
-           count, (double)said->after_ns[count - 1] / 1e6);
+           polling ? "by polling" : "by the connector", (double)median / 1e6, count,
+           (double)said->after_ns[count - 1] / 1e6);
 }
 
 static void a_shell_that_starts_programs(void **state)
