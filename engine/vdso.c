@@ -84,7 +84,8 @@ static bool sections_read(Elf *elf, struct vdso *vdso)
             }
         }
         const char *name = elf_strptr(elf, names, header.sh_name);
-        if (name != NULL && strcmp(name, TEXT_SECTION) == 0 && header.sh_addr == header.sh_offset) {
+        if (name != NULL && strcmp(name, TEXT_SECTION) == 0 && header.sh_type == SHT_PROGBITS &&
+            header.sh_addr == header.sh_offset) {
             vdso->text_offset = header.sh_offset;
             vdso->text_size = header.sh_size;
         }
