@@ -17,11 +17,29 @@ enum skew_code command_open_engine(const struct options *options, bool journal_o
     return message_error(&error, "");
 }
 
+static void expired_failed(void *context, const struct skew_report *report,
+                           const struct skew_error *error)
+{
+    (void)context;
+    message_print("process %d: its skew has ended, but it is not put back yet: %s; skewctl recover "
+                  "-p %d tries again",
+                  (int)report->pid, error->message, (int)report->pid);
+}
+
+void command_recover_expired(struct skew_engine *engine)
+{
+    struct skew_error error = {0};
+
+    if (skew_recover_expired(engine, expired_failed, NULL, &error) != SKEW_OK)
+        message_error(&error, "");
+}
+
 struct skew_request request_from(const struct options *options)
 {
     return (struct skew_request){
         .offset_ns = options->offset_ns,
         .clocks = options->clocks,
+        .deadline_ns = options->deadline_ns,
         .force = options->force,
         .dry_run = options->dry_run,
     };

@@ -22,4 +22,10 @@ struct skew_request request_from(const struct options *options);
 enum skew_code command_open_engine(const struct options *options, bool journal_optional,
                                    struct skew_engine **engine);
 
+/*
+ * Puts back what has passed its deadline, and says so where that fails. It is not what the
+ * user asked for, so the exit status does not tell.
+ */
+void command_recover_expired(struct skew_engine *engine);
+
 #endif

@@ -42,7 +42,8 @@ static const struct {
 } texts[] = {
     [COMMAND_INJECT] =
         {
-            "-p PID[,PID...] | TARGETS --offset DURATION [--clock NAME[,...]] [--dry-run]",
+            "-p PID[,PID...] | TARGETS --offset DURATION [--clock NAME[,...]] "
+            "[--for DURATION] [--dry-run]",
             "Shift the clocks that running processes see, or change the shift in place.",
             "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n" TARGETS
             "      --partial             skew a group without those that cannot be\n"
@@ -50,18 +51,22 @@ static const struct {
             "      --detach              with --follow: go on in the background\n"
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
+            "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
+            "1h30m\n"
             "      --dry-run             look and decide, change nothing\n"
             "      --force               go on where only a safety catch refuses, as for pid "
             "1\n" SUSPEND_SECCOMP,
         },
     [COMMAND_RUN] =
         {
-            "--offset DURATION [--clock NAME[,...]] [--] COMMAND [ARGUMENT...]",
+            "--offset DURATION [--clock NAME[,...]] [--for DURATION] [--] COMMAND [ARGUMENT...]",
             "Execute a command, skewed from its first instruction. Ends as the command does; 126 "
             "and\n"
             "127 where that cannot be executed or is not found.",
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
+            "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
+            "1h30m\n"
             "      --force               go on where only a safety catch refuses\n",
         },
     [COMMAND_FOLLOW] =

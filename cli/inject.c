@@ -63,6 +63,8 @@ int command_inject(const struct options *options)
     enum skew_code code = command_open_engine(options, false, &engine);
     if (code != SKEW_OK)
         return (int)code;
+    if (!options->dry_run)
+        command_recover_expired(engine);
     int status = options->selectors.count ? group_inject(engine, options, &request, &group)
                                           : batch_run(engine, options, options->pids.count,
                                                       inject_one, update_children, NULL);

@@ -17,6 +17,7 @@ int command_list(const struct options *options)
 
     if (code != SKEW_OK)
         return (int)code;
+    command_recover_expired(engine);
     code = skew_list(engine, options->all, &reports, &count, &error);
     if (code == SKEW_OK)
         code = report_injections(reports, count, REPORT_PRESENT, options->json);

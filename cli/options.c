@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const commands[] = {
     [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",   [COMMAND_RECOVER] = "recover",
@@ -38,6 +39,7 @@ bool command_find(const char *name, enum command *command)
 enum {
     OPTION_OFFSET = 256,
     OPTION_CLOCK,
+    OPTION_FOR,
     OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_SUSPEND_SECCOMP,
@@ -62,6 +64,7 @@ static const struct option long_options[] = {
     {"pid", required_argument, NULL, 'p'},
     {"offset", required_argument, NULL, OPTION_OFFSET},
     {"clock", required_argument, NULL, OPTION_CLOCK},
+    {"for", required_argument, NULL, OPTION_FOR},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
@@ -92,6 +95,7 @@ static unsigned option_commands(int option)
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) | FOR(COMMAND_DOCTOR);
     case OPTION_OFFSET:
     case OPTION_CLOCK:
+    case OPTION_FOR:
     case OPTION_FORCE:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DRY_RUN:
@@ -239,6 +243,27 @@ static enum skew_code offset_parse(const char *text, int64_t *offset_ns)
                          text, problem);
 }
 
+/* Counted from now, so that all targets of a command have one deadline. */
+static enum skew_code deadline_parse(const char *text, int64_t *deadline_ns)
+{
+    const char *problem = "it is not above 0";
+    struct timespec now;
+    int64_t duration;
+
+    if (!duration_parse(text, &duration, &problem) || duration <= 0)
+        return message_usage("'%.80s' is no time to skew for: %s; write it like 30s, 1h30m or "
+                             "250ms, with w, d, h, m, s, ms, us or ns",
+                             text, problem);
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (__builtin_add_overflow(now.tv_sec * DURATION_SECOND_NS + now.tv_nsec, duration,
+                               deadline_ns))
+        return message_usage(
+            "--for '%.80s' ends after the year 2262; leave it out, for a skew that "
+            "does not end by itself",
+            text);
+    return SKEW_OK;
+}
+
 static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
 {
     struct skew_error error = {0};
@@ -290,6 +315,10 @@ static enum skew_code option_store(int option, char *value, struct options *opti
             return message_usage("--clock is given twice; give it once, with commas");
         named->clock = true;
         return clocks_parse(value, &options->clocks);
+    case OPTION_FOR:
+        if (options->deadline_ns)
+            return message_usage("--for is given twice; give it once");
+        return deadline_parse(value, &options->deadline_ns);
     case OPTION_FORCE:
         options->force = true;
         return SKEW_OK;

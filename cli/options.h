@@ -42,7 +42,8 @@ struct options {
     bool suspend_seccomp;
     const char *journal; /* NULL: the default place */
     int64_t offset_ns;
-    uint64_t clocks; /* 0: the default set */
+    uint64_t clocks;     /* 0: the default set */
+    int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0: never */
     struct number_list pids;
     struct number_list ids;    /* of injections, */
     struct number_list groups; /* and of groups */

@@ -104,6 +104,8 @@ int command_recover(const struct options *options)
     else
         status =
             batch_run(engine, options, options->pids.count, recover_pid, recover_children, NULL);
+    /* Last, since one that was asked for would not be found any more. */
+    command_recover_expired(engine);
     skew_engine_close(engine);
     return status;
 }

@@ -32,6 +32,8 @@
 #define IN_GROUPED (1U << 3)
 /* And of which some group is followed, or was to be. */
 #define IN_FOLLOWED (1U << 4)
+/* And of which some skew ends by itself. */
+#define IN_ENDING (1U << 5)
 
 /*
  * A column: libsmartcols makes the JSON key by lower-casing the name. write()
@@ -146,6 +148,7 @@ REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->com
 REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
 REPORT_COLUMN(skew, cell_duration(cell, report->offset_ns))
 REPORT_COLUMN(skew_ns, cell_printf(cell, "%" PRId64, report->offset_ns))
+REPORT_COLUMN(deadline, cell_time(cell, report->deadline_ns))
 REPORT_COLUMN(state, cell_printf(cell, "%s", skew_state_name(report->state)))
 REPORT_COLUMN(mark, cell_printf(cell, "%s",
                                 report->inherited && report->state == SKEW_STATE_ACTIVE
@@ -209,6 +212,17 @@ static bool write_age_s(const void *row, char *cell)
 #define TRUNC   SCOLS_FL_TRUNC
 #define WRAP    SCOLS_FL_WRAP
 
+/* To the second, and short, for a person. */
+static bool write_until(const void *row, char *cell)
+{
+    const struct skew_report *report = row;
+
+    if (!cell_time(cell, report->deadline_ns))
+        return false;
+    strcpy(strchr(cell, '.'), "Z");
+    return true;
+}
+
 static const struct column injection_columns[] = {
     {"ID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_id},
     {"PID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_pid},
@@ -224,6 +238,8 @@ static const struct column injection_columns[] = {
     {"STATE", IN_JSON, STRING, 0, write_state},
     {"INHERITED", IN_JSON, BOOLEAN, 0, write_inherited},
     {"PARENT", IN_JSON, NUMBER, 0, write_parent},
+    {"UNTIL", IN_ENDING, STRING, 0, write_until},
+    {"DEADLINE", IN_JSON, STRING, 0, write_deadline},
     {"AGE", IN_TABLES, STRING, RIGHT, write_age},
     {"CREATED", IN_JSON, STRING, 0, write_created},
     {"CHANGED", IN_JSON, STRING, 0, write_changed},
@@ -381,6 +397,7 @@ enum skew_code report_injections(const struct skew_report *reports, size_t count
 
     for (size_t i = 0; i < count && !json; i++) {
         where |= reports[i].group != 0 ? IN_GROUPED : 0;
+        where |= reports[i].deadline_ns != 0 ? IN_ENDING : 0;
         where |= reports[i].follower != 0 || reports[i].follower_lost ? IN_FOLLOWED : 0;
     }
     enum skew_code code = sheet_print(&(struct sheet){

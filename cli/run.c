@@ -89,6 +89,7 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
         .pid = pid,
         .request = {.offset_ns = options->offset_ns,
                     .clocks = options->clocks,
+                    .deadline_ns = options->deadline_ns,
                     .force = options->force},
         .attached = attached,
         .refused = refused,

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/inherited.h"
 
@@ -40,7 +41,6 @@ struct sweep {
     child_act *act;
     struct inherited_images images;
     const struct skew_request *request; /* of an update */
-    struct image_skew skew;             /* likewise: what it comes to */
     bool crashed;                       /* only what is unfinished */
     bool patient;                       /* there is to be an end to them */
     struct attempt {
@@ -151,6 +151,7 @@ static enum skew_code child_tidy(struct sweep *sweep, const struct target *guard
         report->state = SKEW_STATE_ACTIVE;
         report->offset_ns = image_skew_offset(&look->skew);
         report->clocks = look->skew.clocks;
+        report->deadline_ns = image_skew_deadline(&look->skew);
         return recover_stubs(sweep->engine, look, error);
     }
     return child_put_back(sweep, guard, look, row, report, error);
@@ -183,7 +184,7 @@ static bool child_due(const struct sweep *sweep, const struct inherited *child)
 {
     if (sweep->act == child_update) {
         return child->skewed && (child->situation != SITUATION_INJECTED ||
-                                 !image_skew_equals(&child->skew, &sweep->skew));
+                                 !skew_is_requested(&child->skew, sweep->request));
     }
     if (sweep->crashed) {
         /* One with a row was recovered by that, or is whole. */
@@ -426,11 +427,8 @@ enum skew_code skew_update_inherited(struct skew_engine *engine, const struct sk
 {
     struct skew_request wanted = *request;
     wanted.clocks = request->clocks == 0 ? skew_clocks_default() : request->clocks;
-    struct sweep sweep = {.engine = engine,
-                          .act = child_update,
-                          .request = &wanted,
-                          .skew = image_skew_from(wanted.clocks, wanted.offset_ns),
-                          .patient = true};
+    struct sweep sweep = {
+        .engine = engine, .act = child_update, .request = &wanted, .patient = true};
     *outcomes = NULL;
     *count = 0;
     enum skew_code code = inherited_images_read(engine, &sweep.images, error);

@@ -156,19 +156,20 @@ struct clock_shift clock_shift_read(const struct target *target)
 {
     struct clock_shift theirs, ours;
     int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool known = self >= 0 &&
-                 namespace_of(self, "ns/time") != namespace_of(target->directory, "ns/time") &&
-                 offsets_of(self, &ours) && offsets_of(target->directory, &theirs);
+    bool same =
+        self >= 0 && namespace_of(self, "ns/time") == namespace_of(target->directory, "ns/time");
+    bool read =
+        self >= 0 && !same && offsets_of(self, &ours) && offsets_of(target->directory, &theirs);
 
     if (self >= 0)
         close(self);
-    if (!known)
-        return (struct clock_shift){0};
+    if (!read)
+        return (struct clock_shift){.known = same};
     return (struct clock_shift){theirs.monotonic_ns - ours.monotonic_ns,
-                                theirs.boottime_ns - ours.boottime_ns};
+                                theirs.boottime_ns - ours.boottime_ns, true};
 }
 
-static int64_t shift_of(clockid_t clock, struct clock_shift shift)
+int64_t clock_shift_of(clockid_t clock, struct clock_shift shift)
 {
     switch (clock) {
     case CLOCK_MONOTONIC:
@@ -215,7 +216,7 @@ enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct cloc
             return SKEW_REFUSED;
         }
         __int128 present =
-            (__int128)now.tv_sec * 1000000000 + now.tv_nsec + shift_of(clock->id, shift);
+            (__int128)now.tv_sec * 1000000000 + now.tv_nsec + clock_shift_of(clock->id, shift);
         __int128 skewed = present + offset_ns;
         long long stands = (long long)(present / 1000000000);
         if (skewed < 0) {

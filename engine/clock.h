@@ -15,9 +15,11 @@ struct target;
 struct clock_shift {
     int64_t monotonic_ns;
     int64_t boottime_ns;
+    bool known; /* or it could not be told, and is zero */
 };
-/* Zero where both are in one time namespace, or where it cannot be told. */
 struct clock_shift clock_shift_read(const struct target *target);
+/* That of one clock. */
+int64_t clock_shift_of(clockid_t clock, struct clock_shift shift);
 
 /*
  * Whether every clock of the set, read now and shifted, would still show a time

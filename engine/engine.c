@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/clock.h"
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/inherited.h"
 #include "engine/private.h"
@@ -234,6 +235,12 @@ static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
         *error = engine->unusable;
         return error->code;
     }
+    if (wanted.deadline_ns < 0 || deadline_passed(wanted.deadline_ns)) {
+        error_set(error, SKEW_USAGE, pid, 0, "set deadline",
+                  "the skew would have ended before it begins");
+        error_advise(error, "let it end later");
+        return SKEW_USAGE;
+    }
     enum skew_code code = look_init(pid, wanted.force, error);
     if (code == SKEW_OK) {
         code = guard_open(pid, &guard, report, error);
@@ -342,8 +349,22 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
         /* The old skew or the new: a reader sees one or the other, never a mixture. */
         struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
                                        .clocks = look->skew.clocks,
+                                       .deadline_ns = image_skew_deadline(&look->skew),
                                        .force = true};
         return inject_looked(engine, guard, look, row, &request, update_in_place, report, error);
+    }
+    return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
+}
+
+/* The process is asked which deadline is in force: an update may have changed it. */
+static enum skew_code expired_act(struct skew_engine *engine, const struct target *guard,
+                                  struct look *look, struct journal_injection *row,
+                                  struct skew_report *report, struct skew_error *error)
+{
+    (void)guard;
+    if (look->skewed && !deadline_passed(image_skew_deadline(&look->skew))) {
+        report_from_row(row, report);
+        return SKEW_OK;
     }
     return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
 }
@@ -496,10 +517,11 @@ enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct sk
     return code == SKEW_NOT_FOUND ? inherited_ended(engine, id, 0, 0, report, error) : code;
 }
 
-enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
-                                    struct skew_report *report, struct skew_error *error)
+/* One that has ended meanwhile is as it should be. */
+static enum skew_code recover_row_unended(struct skew_engine *engine, int64_t id, recovery_act *act,
+                                          struct skew_report *report, struct skew_error *error)
 {
-    enum skew_code code = recover_row(engine, id, crashed_act, report, error);
+    enum skew_code code = recover_row(engine, id, act, report, error);
     struct journal_injection row;
     struct journal_error ignored;
     if (code == SKEW_NOT_FOUND && journal_get(engine->journal, id, &row, &ignored) == JOURNAL_OK &&
@@ -508,4 +530,16 @@ enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
         return SKEW_OK;
     }
     return code;
+}
+
+enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
+                                    struct skew_report *report, struct skew_error *error)
+{
+    return recover_row_unended(engine, id, crashed_act, report, error);
+}
+
+enum skew_code recover_expired_id(struct skew_engine *engine, int64_t id,
+                                  struct skew_report *report, struct skew_error *error)
+{
+    return recover_row_unended(engine, id, expired_act, report, error);
 }

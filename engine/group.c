@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/follower.h"
 #include "engine/group.h"
@@ -111,8 +112,11 @@ static void open_act(struct skew_engine *engine, void *context, size_t index)
         return;
     }
     const struct skew_report placed = outcome->report;
-    const struct image_skew skew = image_skew_from(work->request->clocks, work->request->offset_ns);
+    struct image_skew skew;
     outcome->code = member_open(engine, member, &outcome->error);
+    if (outcome->code == SKEW_OK) {
+        outcome->code = skew_from_request(&member->guard, work->request, &skew, &outcome->error);
+    }
     if (outcome->code == SKEW_OK) {
         outcome->code = member_fill(member, &skew, &outcome->error);
     }
@@ -151,7 +155,8 @@ static enum skew_code rows_switch(struct group_work *work, struct skew_error *er
         return error_set(error, SKEW_FAILED, 0, 0, "switch", "out of memory");
     }
     return journal_group_switch(work->engine->journal, work->group.id, work->request->offset_ns,
-                                work->request->clocks, 0, ids, count, &journal_error) == JOURNAL_OK
+                                work->request->clocks, work->request->deadline_ns, ids, count,
+                                &journal_error) == JOURNAL_OK
                ? SKEW_OK
                : error_from_journal(error, 0, &journal_error);
 }
@@ -172,6 +177,7 @@ static void members_confirm(struct group_work *work, int64_t switch_ns)
         outcome->report.group = work->group.id;
         outcome->report.switch_ns = switch_ns;
         outcome->report.offset_ns = work->request->offset_ns;
+        outcome->report.deadline_ns = work->request->deadline_ns;
         outcome->report.clocks = work->request->clocks;
         if (outcome->code != SKEW_OK) {
             member_close(member);
@@ -251,6 +257,7 @@ static enum skew_code group_plan(struct group_work *work, struct skew_error *err
     }
     work->group.offset_ns = work->request->offset_ns;
     work->group.clocks = work->request->clocks;
+    work->group.deadline_ns = work->request->deadline_ns;
     if (journal_group_plan(work->engine->journal, &work->group, &journal_error) != JOURNAL_OK) {
         return error_from_journal(error, 0, &journal_error);
     }

@@ -16,6 +16,7 @@
  */
 #include <stdlib.h>
 
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/follower.h"
 #include "engine/group.h"
@@ -29,7 +30,7 @@ static void prepare_act(struct skew_engine *engine, void *context, size_t index)
     if (member_open(engine, member, &ignored) != SKEW_OK) {
         return;
     }
-    const struct image_skew neutral = image_skew_from(member->before.clocks, 0);
+    const struct image_skew neutral = image_skew_from(member->before.clocks, 0, NULL);
     if (member_fill(member, &neutral, &ignored) != SKEW_OK) {
         member_close(member);
     }
@@ -221,8 +222,14 @@ static enum skew_code switch_finish(struct group_work *work, struct skew_error *
         outcome->code = member_open(work->engine, member, &outcome->error);
         for (size_t r = 0; r < count && outcome->code == SKEW_OK; r++) {
             if (rows[r].id == member->id) {
-                const struct image_skew skew = image_skew_from(rows[r].clocks, rows[r].offset_ns);
-                outcome->code = member_fill(member, &skew, &outcome->error);
+                const struct skew_request request = {.offset_ns = rows[r].offset_ns,
+                                                     .clocks = rows[r].clocks,
+                                                     .deadline_ns = rows[r].deadline_ns};
+                struct image_skew skew;
+                outcome->code = skew_from_request(&member->guard, &request, &skew, &outcome->error);
+                if (outcome->code == SKEW_OK) {
+                    outcome->code = member_fill(member, &skew, &outcome->error);
+                }
             }
         }
         member->gone = outcome->code == SKEW_NOT_FOUND;

@@ -11,12 +11,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "asm/x86_64/layout.h"
 #include "engine/error.h"
 
 #define MAGIC            "skewctl"
-#define VERSION          1
+#define VERSION          2
 #define NANOSECONDS      INT64_C(1000000000)
 #define FIRST_GENERATION 2
 #define IN_PAGE          ((uint64_t)IMAGE_PAGE - 1)
@@ -24,10 +25,21 @@
 _Static_assert(sizeof(struct image_header) <= IMAGE_PARAMETERS, "the header must fit");
 _Static_assert(IMAGE_PARAMETERS_SIZE >= PARAMETERS_SLOTS + 2 * PARAMETERS_SLOT_STRIDE,
                "both slots must fit");
+_Static_assert(IMAGE_PARAMETERS + IMAGE_PARAMETERS_SIZE <= IMAGE_READBACK &&
+                   SLOT_SIZE <= PARAMETERS_SLOT_STRIDE &&
+                   PARAMETERS_SLOT_STRIDE / PARAMETERS_WORD <= UINT8_MAX,
+               "two slots that a byte tells apart");
+_Static_assert(IMAGE_CLOCK_COUNT == SLOT_CLOCK_COUNT &&
+                   SLOT_DEADLINE_NANOSECONDS ==
+                       SLOT_DEADLINE_SECONDS + SLOT_CLOCK_COUNT * PARAMETERS_WORD &&
+                   SLOT_SIZE == SLOT_DEADLINE_NANOSECONDS + SLOT_CLOCK_COUNT * PARAMETERS_WORD,
+               "one word per clock");
+_Static_assert(IMAGE_WRITE_MAX == SLOT_SIZE - SLOT_CLOCKS, "all of a slot but its generation");
 _Static_assert(IMAGE_READBACK_RESULTS_SIZE == READBACK_SIZE - READBACK_RESULTS,
                "the results must fit");
 
-struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns)
+struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns,
+                                  const struct image_deadlines *deadlines)
 {
     struct image_skew skew = {.clocks = clocks, .seconds = offset_ns / NANOSECONDS};
     int64_t rest = offset_ns % NANOSECONDS;
@@ -36,6 +48,9 @@ struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns)
         skew.seconds--;
     }
     skew.nanoseconds = (uint64_t)rest;
+    for (int clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
+        skew.deadlines.at_ns[clock] = deadlines != NULL ? deadlines->at_ns[clock] : IMAGE_NEVER;
+    }
     return skew;
 }
 
@@ -49,10 +64,10 @@ int64_t image_skew_offset(const struct image_skew *skew)
     return (int64_t)skew_offset_whole(skew);
 }
 
-bool image_skew_equals(const struct image_skew *one, const struct image_skew *other)
+int64_t image_skew_deadline(const struct image_skew *skew)
 {
-    return one->clocks == other->clocks && one->seconds == other->seconds &&
-           one->nanoseconds == other->nanoseconds;
+    int64_t at_ns = skew->deadlines.at_ns[CLOCK_REALTIME];
+    return at_ns == IMAGE_NEVER ? 0 : at_ns;
 }
 
 size_t image_data_size(void)
@@ -91,6 +106,33 @@ static void slot_fill(uint8_t *slot, uint64_t generation, const struct image_ske
     memcpy(slot + SLOT_CLOCKS, &skew->clocks, sizeof skew->clocks);
     memcpy(slot + SLOT_SECONDS, &skew->seconds, sizeof skew->seconds);
     memcpy(slot + SLOT_NANOSECONDS, &skew->nanoseconds, sizeof skew->nanoseconds);
+    for (size_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
+        int64_t at_ns = skew->deadlines.at_ns[clock];
+        int64_t seconds = at_ns == IMAGE_NEVER ? INT64_MAX : at_ns / NANOSECONDS;
+        int64_t rest = at_ns == IMAGE_NEVER ? 0 : at_ns % NANOSECONDS;
+        memcpy(slot + SLOT_DEADLINE_SECONDS + clock * sizeof seconds, &seconds, sizeof seconds);
+        memcpy(slot + SLOT_DEADLINE_NANOSECONDS + clock * sizeof rest, &rest, sizeof rest);
+    }
+}
+
+/* False for what slot_fill never writes. */
+static bool deadlines_read(const uint8_t *slot, struct image_deadlines *deadlines)
+{
+    for (size_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
+        int64_t seconds, rest;
+        memcpy(&seconds, slot + SLOT_DEADLINE_SECONDS + clock * sizeof seconds, sizeof seconds);
+        memcpy(&rest, slot + SLOT_DEADLINE_NANOSECONDS + clock * sizeof rest, sizeof rest);
+        if (seconds < 0 || rest < 0 || rest >= NANOSECONDS) {
+            return false;
+        }
+        int64_t at_ns = IMAGE_NEVER;
+        if (seconds != INT64_MAX && (__builtin_mul_overflow(seconds, NANOSECONDS, &at_ns) ||
+                                     __builtin_add_overflow(at_ns, rest, &at_ns))) {
+            return false;
+        }
+        deadlines->at_ns[clock] = at_ns;
+    }
+    return true;
 }
 
 static enum skew_code code_build(const struct vdso *vdso, uint64_t vdso_address,
@@ -218,22 +260,23 @@ size_t image_parameters_offset(void)
     return IMAGE_PARAMETERS;
 }
 
-static size_t selector_read(const uint8_t *parameters)
+/* Where the slot in force begins. */
+static size_t slot_in_force(const uint8_t *parameters)
 {
-    return parameters[PARAMETERS_SELECTOR];
+    return PARAMETERS_SLOTS + (size_t)parameters[PARAMETERS_SELECTOR] * PARAMETERS_WORD;
 }
 
 bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew)
 {
-    size_t selector = selector_read(parameters);
-    if (selector != 0 && selector != PARAMETERS_SLOT_STRIDE) {
+    size_t offset = slot_in_force(parameters);
+    if (offset != PARAMETERS_SLOTS && offset != PARAMETERS_SLOTS + PARAMETERS_SLOT_STRIDE) {
         return false;
     }
-    const uint8_t *slot = parameters + PARAMETERS_SLOTS + selector;
+    const uint8_t *slot = parameters + offset;
     memcpy(&skew->clocks, slot + SLOT_CLOCKS, sizeof skew->clocks);
     memcpy(&skew->seconds, slot + SLOT_SECONDS, sizeof skew->seconds);
     memcpy(&skew->nanoseconds, slot + SLOT_NANOSECONDS, sizeof skew->nanoseconds);
-    return skew->nanoseconds < (uint64_t)NANOSECONDS &&
+    return deadlines_read(slot, &skew->deadlines) && skew->nanoseconds < (uint64_t)NANOSECONDS &&
            skew_offset_whole(skew) == image_skew_offset(skew);
 }
 
@@ -247,8 +290,9 @@ static void write_plan(struct image_write *write, size_t offset, const void *byt
 void image_update_plan(const uint8_t *parameters, const struct image_skew *skew,
                        struct image_write writes[IMAGE_UPDATE_WRITES])
 {
-    uint8_t selector = selector_read(parameters) == 0 ? PARAMETERS_SLOT_STRIDE : 0;
-    size_t slot = PARAMETERS_SLOTS + selector;
+    uint8_t selector =
+        parameters[PARAMETERS_SELECTOR] == 0 ? PARAMETERS_SLOT_STRIDE / PARAMETERS_WORD : 0;
+    size_t slot = PARAMETERS_SLOTS + (size_t)selector * PARAMETERS_WORD;
     uint64_t generation;
     memcpy(&generation, parameters + slot + SLOT_GENERATION, sizeof generation);
     /* Odd while it is written; an update that died here left it odd already. */
@@ -258,8 +302,7 @@ void image_update_plan(const uint8_t *parameters, const struct image_skew *skew,
 
     size_t at = IMAGE_PARAMETERS + slot;
     write_plan(&writes[0], at + SLOT_GENERATION, &writing, sizeof writing);
-    write_plan(&writes[1], at + SLOT_CLOCKS, values + SLOT_CLOCKS,
-               SLOT_NANOSECONDS + sizeof(uint64_t) - SLOT_CLOCKS);
+    write_plan(&writes[1], at + SLOT_CLOCKS, values + SLOT_CLOCKS, SLOT_SIZE - SLOT_CLOCKS);
     write_plan(&writes[2], at + SLOT_GENERATION, &written, sizeof written);
     write_plan(&writes[3], IMAGE_PARAMETERS + PARAMETERS_SELECTOR, &selector, sizeof selector);
 }

@@ -8,15 +8,29 @@
 
 #define IMAGE_ID_SIZE 16
 
-/* The true clock plus seconds plus nanoseconds, 0 <= nanoseconds < 1e9. */
+/*
+ * The deadline of each clock, by its clockid_t: the true reading of that clock, in
+ * nanoseconds, from which on it is not skewed any more. See deadline.h.
+ */
+#define IMAGE_CLOCK_COUNT 12
+#define IMAGE_NEVER       INT64_MAX
+struct image_deadlines {
+    int64_t at_ns[IMAGE_CLOCK_COUNT];
+};
+
+/* The true clock plus seconds plus nanoseconds, 0 <= nanoseconds < 1e9, until the deadlines. */
 struct image_skew {
     uint64_t clocks;
     int64_t seconds;
     uint64_t nanoseconds;
+    struct image_deadlines deadlines;
 };
-struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns);
+/* NULL for a skew that does not end by itself. */
+struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns,
+                                  const struct image_deadlines *deadlines);
 int64_t image_skew_offset(const struct image_skew *skew);
-bool image_skew_equals(const struct image_skew *one, const struct image_skew *other);
+/* When it ends by itself, in nanoseconds of CLOCK_REALTIME; 0 for never. */
+int64_t image_skew_deadline(const struct image_skew *skew);
 
 struct image_patch {
     uint64_t address; /* in the target */
@@ -80,7 +94,7 @@ uint64_t image_address_of_entry(uint64_t target, enum arch_function function);
  * The parameters page part: reads the skew in force from `parameters`, which
  * are IMAGE_PARAMETERS_SIZE bytes from image + image_parameters_offset().
  */
-#define IMAGE_PARAMETERS_SIZE 0xc0
+#define IMAGE_PARAMETERS_SIZE 0x240
 size_t image_parameters_offset(void);
 bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew);
 
@@ -89,10 +103,11 @@ bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew);
  * must be written in order; any prefix of them leaves readers with a whole
  * skew, the old one or the new (asm/x86_64/layout.h).
  */
+#define IMAGE_WRITE_MAX 0xd8
 struct image_write {
     size_t offset;
     size_t size;
-    uint8_t bytes[24];
+    uint8_t bytes[IMAGE_WRITE_MAX];
 };
 #define IMAGE_UPDATE_WRITES 4
 void image_update_plan(const uint8_t *parameters, const struct image_skew *skew,

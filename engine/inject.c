@@ -43,6 +43,7 @@
 #include <sys/syscall.h>
 
 #include "engine/clock.h"
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/permit.h"
@@ -376,6 +377,7 @@ static enum skew_code row_plan(struct skew_engine *engine, const struct look *lo
         .image_size = image->size,
         .offset_ns = request->offset_ns,
         .clocks = request->clocks,
+        .deadline_ns = request->deadline_ns,
         .patch_count = ARCH_FUNCTION_COUNT,
         .inherited = row->inherited,
         .group = row->group,
@@ -407,12 +409,13 @@ enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
                           .size = image_size_for(&engine->vdso),
                           .header = look->header};
     struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
-                                   .clocks = look->skew.clocks};
+                                   .clocks = look->skew.clocks,
+                                   .deadline_ns = image_skew_deadline(&look->skew)};
     return row_plan(engine, look, &image, &request, row, error);
 }
 
 static enum skew_code image_prepare(struct skew_engine *engine, const struct look *look,
-                                    const struct skew_request *request, struct image *image,
+                                    const struct image_skew *skew, struct image *image,
                                     struct skew_error *error)
 {
     uint64_t address =
@@ -434,8 +437,7 @@ static enum skew_code image_prepare(struct skew_engine *engine, const struct loo
         return error_set(error, SKEW_FAILED, look->target.pid, errno, "draw id",
                          "no random numbers are to be had");
     }
-    struct image_skew skew = image_skew_from(request->clocks, request->offset_ns);
-    return image_build(&engine->vdso, look->vdso_address, address, id, &skew, realtime_now(), image,
+    return image_build(&engine->vdso, look->vdso_address, address, id, skew, realtime_now(), image,
                        error);
 }
 
@@ -535,7 +537,11 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
                             struct skew_error *error)
 {
     struct image image = {0};
-    enum skew_code code = image_prepare(engine, look, request, &image, error);
+    struct image_skew skew;
+    enum skew_code code = skew_from_request(&look->target, request, &skew, error);
+    if (code == SKEW_OK) {
+        code = image_prepare(engine, look, &skew, &image, error);
+    }
     if (code != SKEW_OK) {
         return code;
     }
@@ -543,6 +549,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         report->dry_run = true;
         report->offset_ns = request->offset_ns;
         report->clocks = request->clocks;
+        report->deadline_ns = request->deadline_ns;
         report->state = SKEW_STATE_PLANNED;
         image_release(&image);
         return SKEW_OK;
@@ -562,7 +569,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         .save = {.journal = engine->journal, .id = row.id, .phase = JOURNAL_INJECTING},
         .verification = {.clock = verification_clock(request->clocks),
                          .reads_by_call = clock_reads_by_call(),
-                         .skew = image_skew_from(request->clocks, request->offset_ns)},
+                         .skew = skew},
         .scan_buffer = scan_buffer,
         .permit = {.buffer = filter,
                    .unread_passes = request->force,

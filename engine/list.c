@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/follower.h"
 #include "engine/group.h"
@@ -39,9 +40,10 @@ enum skew_state state_from_phase(enum journal_phase phase)
 const char *skew_state_name(enum skew_state state)
 {
     static const char *const names[] = {
-        [SKEW_STATE_PLANNED] = "planned",   [SKEW_STATE_ACTIVE] = "active",
-        [SKEW_STATE_DRAINING] = "draining", [SKEW_STATE_RECOVERED] = "recovered",
-        [SKEW_STATE_GONE] = "gone",         [SKEW_STATE_FAILED] = "failed",
+        [SKEW_STATE_PLANNED] = "planned",     [SKEW_STATE_ACTIVE] = "active",
+        [SKEW_STATE_EXPIRED] = "expired",     [SKEW_STATE_DRAINING] = "draining",
+        [SKEW_STATE_RECOVERED] = "recovered", [SKEW_STATE_GONE] = "gone",
+        [SKEW_STATE_FAILED] = "failed",
     };
     return names[state];
 }
@@ -58,6 +60,7 @@ void report_from_row(const struct journal_injection *row, struct skew_report *re
     memcpy(report->command, row->command, sizeof report->command);
     report->clocks = row->clocks;
     report->offset_ns = row->offset_ns;
+    report->deadline_ns = row->deadline_ns;
     report->state = state_from_phase(row->phase);
     report->created_ns = row->created_ns;
     report->changed_ns = row->changed_ns;
@@ -152,6 +155,10 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
         report->state = SKEW_STATE_ACTIVE;
         report->offset_ns = image_skew_offset(&look.skew);
         report->clocks = look.skew.clocks;
+        report->deadline_ns = image_skew_deadline(&look.skew);
+        if (deadline_passed(report->deadline_ns)) {
+            report->state = SKEW_STATE_EXPIRED;
+        }
     } else if (look.situation == SITUATION_CLEAN && report->state == SKEW_STATE_ACTIVE &&
                row->phase != JOURNAL_RECOVERING) {
         report_mark(engine, row, row_clean_reason(row, &look), report, &journal_ignored);

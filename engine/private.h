@@ -200,6 +200,13 @@ enum skew_code process_place(struct skew_engine *engine, pid_t pid,
 enum skew_code process_recover(struct skew_engine *engine, pid_t pid, struct skew_report *report,
                                struct skew_error *error);
 
+/*
+ * Recovers an injection if the deadline in force has passed; SKEW_OK also where it has
+ * not, or the injection has ended.
+ */
+enum skew_code recover_expired_id(struct skew_engine *engine, int64_t id,
+                                  struct skew_report *report, struct skew_error *error);
+
 /* The live row of a process; row->id is 0 where there is none. */
 enum skew_code row_find(struct skew_engine *engine, const struct target *target,
                         struct journal_injection *row, struct skew_error *error);

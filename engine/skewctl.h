@@ -54,6 +54,7 @@ struct skew_error {
 enum skew_state {
     SKEW_STATE_PLANNED,   /* journalled; not, or only partly, in place */
     SKEW_STATE_ACTIVE,    /* the target sees the skewed clock */
+    SKEW_STATE_EXPIRED,   /* its deadline has passed: the clock is true again, all else in place */
     SKEW_STATE_DRAINING,  /* the clock is true again, the image is still mapped */
     SKEW_STATE_RECOVERED, /* put back, byte for byte */
     SKEW_STATE_GONE,      /* the process exited or was replaced by exec */
@@ -101,8 +102,14 @@ enum skew_code skew_select(const struct skew_selector *selectors, size_t selecto
 struct skew_request {
     int64_t offset_ns; /* what is added to the true time, in nanoseconds */
     uint64_t clocks;   /* 0 stands for skew_clocks_default() */
-    bool force;        /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
-    bool dry_run;      /* look and decide, change nothing, journal nothing */
+    /*
+     * When the skew ends by itself, in nanoseconds of the true CLOCK_REALTIME, also if
+     * no skewctl is there to see it; 0 for never. What that is on the other clocks is
+     * settled when it is set (engine/deadline.h).
+     */
+    int64_t deadline_ns;
+    bool force;   /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
+    bool dry_run; /* look and decide, change nothing, journal nothing */
 };
 
 /* An offset measured in the target: skewed minus true, true within +-uncertainty. */
@@ -132,6 +139,7 @@ struct skew_report {
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
+    int64_t deadline_ns; /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */
     int64_t changed_ns;
@@ -228,6 +236,16 @@ enum skew_code skew_recover_id(struct skew_engine *engine, int64_t id, struct sk
  */
 enum skew_code skew_recover_crashed(struct skew_engine *engine, int64_t id,
                                     struct skew_report *report, struct skew_error *error);
+
+/*
+ * Recovers every injection whose deadline has passed. Calls `failed`, unless it is NULL,
+ * for each that could not be, which stays as it is: its clock is true all the same.
+ * Cheap where there is none. SKEW_FAILED and the like only where the journal fails.
+ */
+typedef void skew_expired_failed(void *context, const struct skew_report *report,
+                                 const struct skew_error *error);
+enum skew_code skew_recover_expired(struct skew_engine *engine, skew_expired_failed *failed,
+                                    void *context, struct skew_error *error);
 
 /*
  * Forked children. A child inherits the image of its parent, and reads the same skewed

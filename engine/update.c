@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "engine/clock.h"
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/permit.h"
@@ -149,8 +150,8 @@ static enum skew_code row_ready(struct skew_engine *engine, const struct look *l
     enum journal_code code =
         journal_advance(engine->journal, row->id, JOURNAL_UPDATING, NULL, &journal_error);
     if (code == JOURNAL_OK) {
-        code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks, 0,
-                                &journal_error);
+        code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks,
+                                request->deadline_ns, &journal_error);
     }
     return code == JOURNAL_OK ? SKEW_OK
                               : error_from_journal(error, look->target.pid, &journal_error);
@@ -169,8 +170,9 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
                                   : error_from_journal(error, look->target.pid, &journal_error);
     }
     if (!updated) {
-        code = journal_set_skew(engine->journal, row->id, image_skew_offset(&look->skew),
-                                look->skew.clocks, row->deadline_ns, &journal_error);
+        code =
+            journal_set_skew(engine->journal, row->id, image_skew_offset(&look->skew),
+                             look->skew.clocks, image_skew_deadline(&look->skew), &journal_error);
     }
     if (code == JOURNAL_OK) {
         code = journal_advance(engine->journal, row->id, JOURNAL_ACTIVE,
@@ -184,16 +186,22 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
                                struct journal_injection *row, const struct skew_request *request,
                                struct skew_report *report, struct skew_error *error)
 {
+    struct image_skew skew;
+    enum skew_code code = skew_from_request(&look->target, request, &skew, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
     report->updated = true;
     if (request->dry_run) {
         report->dry_run = true;
         report->id = row->id;
         report->offset_ns = request->offset_ns;
         report->clocks = request->clocks;
+        report->deadline_ns = request->deadline_ns;
         report->state = SKEW_STATE_ACTIVE;
         return SKEW_OK;
     }
-    enum skew_code code = row_ready(engine, look, row, request, error);
+    code = row_ready(engine, look, row, request, error);
     if (code != SKEW_OK) {
         return code;
     }
@@ -208,7 +216,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         .before = look->skew,
         .verification = {.clock = verification_clock(request->clocks),
                          .reads_by_call = clock_reads_by_call(),
-                         .skew = image_skew_from(request->clocks, request->offset_ns)},
+                         .skew = skew},
         .permit = {.buffer = filter,
                    .unread_passes = request->force,
                    .suspend = engine->suspend_seccomp},
@@ -235,6 +243,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     }
     row->offset_ns = request->offset_ns;
     row->clocks = request->clocks;
+    row->deadline_ns = request->deadline_ns;
     report_from_row(row, report);
     report->state = SKEW_STATE_ACTIVE;
     report->clock_gettime = update.verification.clock_gettime;

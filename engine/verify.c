@@ -2,8 +2,8 @@
  * verify.c - reads the time back through the target's own three entry points.
  *
  * Promise: a measurement is what the program itself would have seen, between
- * two reads of the true time by the same thread; it is accepted only if no
- * instant between these two explains any other skew.
+ * two reads of the true time by the same thread; it is accepted only if an
+ * instant between these two explains it, on whichever side of the deadline that is.
  *
  * The readback runs on the scratch stack of the image and writes only into the
  * image. For death and signals in it see remote.c.
@@ -54,22 +54,34 @@ size_t verification_calls(uint64_t clock, bool reads_by_call,
     return count;
 }
 
-static int64_t floor_to(int64_t value, int64_t unit)
-{
-    int64_t rest = value % unit;
-    return value - (rest < 0 ? rest + unit : rest);
-}
-
 static bool within(int64_t value, int64_t low, int64_t high)
 {
     return value >= low && value <= high;
 }
 
-/* The target's own reads may be anything; a sum that is too large fits nothing, rightly. */
-static int64_t sum(int64_t time, int64_t offset)
+/*
+ * Whether some true instant from `low` to `high` explains what was seen: with the
+ * offset added, if that clock's deadline was still to come at that instant, and cut
+ * off to whole units.
+ */
+struct expectation {
+    int64_t offset;
+    int64_t deadline;
+    int64_t unit;
+};
+
+static bool explained(int64_t seen, int64_t low, int64_t high, struct expectation expected)
 {
-    int64_t result;
-    return __builtin_add_overflow(time, offset, &result) ? INT64_MAX : result;
+    /* The target's own reads may be anything: no sum of these may overflow. */
+    __int128 first = (__int128)seen - expected.offset, end = first + expected.unit - 1;
+    __int128 last = expected.deadline - (__int128)1 < high ? expected.deadline - (__int128)1 : high;
+    bool skewed = (first > low ? first : low) <= (end < last ? end : last);
+
+    first = seen;
+    end = first + expected.unit - 1;
+    __int128 from = expected.deadline > low ? expected.deadline : low;
+    bool neutral = (first > from ? first : from) <= (end < high ? end : high);
+    return (skewed || neutral) && seen % expected.unit == 0;
 }
 
 /* The middle of the two true reads is the best guess at the true time of the skewed one. */
@@ -87,8 +99,15 @@ static bool verification_judge(struct verification *verification,
 {
     const struct image_skew *skew = &verification->skew;
     int64_t offset = image_skew_offset(skew);
-    int64_t clock_offset = skew->clocks & SKEW_CLOCK_BIT(verification->clock) ? offset : 0;
-    int64_t real_offset = skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME) ? offset : 0;
+    const struct expectation clock = {
+        .offset = skew->clocks & SKEW_CLOCK_BIT(verification->clock) ? offset : 0,
+        .deadline = verification->clock < IMAGE_CLOCK_COUNT
+                        ? skew->deadlines.at_ns[verification->clock]
+                        : IMAGE_NEVER,
+        .unit = 1};
+    struct expectation real = {.offset = skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME) ? offset : 0,
+                               .deadline = skew->deadlines.at_ns[CLOCK_REALTIME],
+                               .unit = MICROSECOND};
 
     verification->clock_gettime =
         measurement(readback->clock_ns, readback->clock_before_ns, readback->clock_after_ns, 0);
@@ -99,21 +118,20 @@ static bool verification_judge(struct verification *verification,
 
     *what = "clock_gettime";
     if (!within(readback->clock_nanoseconds, 0, SECOND - 1) ||
-        !within(readback->clock_ns, sum(readback->clock_before_ns, clock_offset),
-                sum(readback->clock_after_ns, clock_offset))) {
+        !explained(readback->clock_ns, readback->clock_before_ns, readback->clock_after_ns,
+                   clock)) {
         return false;
     }
     *what = "gettimeofday";
     if (!within(readback->gettimeofday_microseconds, 0, SECOND / MICROSECOND - 1) ||
-        !within(readback->gettimeofday_ns,
-                floor_to(readback->true_before_ns + real_offset, MICROSECOND),
-                readback->true_after_ns + real_offset)) {
+        !explained(readback->gettimeofday_ns, readback->true_before_ns, readback->true_after_ns,
+                   real)) {
         return false;
     }
     *what = "time";
-    return within(readback->time_s * SECOND,
-                  floor_to(readback->time_true_s * SECOND + real_offset, SECOND),
-                  readback->true_after_ns + real_offset);
+    real.unit = SECOND;
+    return explained(readback->time_s * SECOND, readback->time_true_s * SECOND,
+                     readback->true_after_ns, real);
 }
 
 static enum skew_code verification_error(const struct remote *remote, int errnum,

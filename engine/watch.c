@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/follower.h"
 #include "engine/membership.h"
@@ -264,6 +265,13 @@ static enum skew_code members_recall(struct watch *watch, struct skew_error *err
     return SKEW_OK;
 }
 
+static struct skew_request request_of(const struct watch *watch)
+{
+    return (struct skew_request){.offset_ns = watch->group.offset_ns,
+                                 .clocks = watch->group.clocks,
+                                 .deadline_ns = watch->group.deadline_ns};
+}
+
 /* Whether it has the image, and the row of a member; else it is to be injected. */
 static enum skew_code member_look(struct watch *watch, const struct target *target, bool *whole,
                                   struct skew_error *error)
@@ -275,10 +283,10 @@ static enum skew_code member_look(struct watch *watch, const struct target *targ
     if (code != SKEW_OK) {
         return code;
     }
-    const struct image_skew skew = image_skew_from(watch->group.clocks, watch->group.offset_ns);
+    const struct skew_request request = request_of(watch);
     *whole = look.situation == SITUATION_INJECTED && look.skewed &&
-             image_skew_offset(&look.skew) == image_skew_offset(&skew) &&
-             look.skew.clocks == skew.clocks && (row.id == 0 || row.phase == JOURNAL_ACTIVE);
+             skew_is_requested(&look.skew, &request) &&
+             (row.id == 0 || row.phase == JOURNAL_ACTIVE);
     if (*whole && row.id != 0 && row.group == 0 &&
         journal_group_join(watch->engine->journal, watch->group.id, row.id, &journal_error) !=
             JOURNAL_OK) {
@@ -291,8 +299,7 @@ static enum skew_code member_look(struct watch *watch, const struct target *targ
 static enum skew_code member_inject(struct watch *watch, pid_t pid, struct skew_report *report,
                                     struct skew_error *error)
 {
-    struct skew_request request = {.offset_ns = watch->group.offset_ns,
-                                   .clocks = watch->group.clocks};
+    const struct skew_request request = request_of(watch);
     struct journal_error journal_error = {0};
     /* A new row is that of a member from the beginning; one that is there is made so. */
     watch->engine->group = watch->group.id;

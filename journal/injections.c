@@ -472,3 +472,12 @@ enum journal_code journal_list(struct journal *journal, bool all,
     return journal_injections_select(journal, all ? "true" : JOURNAL_SQL_LIVE, 0, injections, count,
                                      "list", error);
 }
+
+enum journal_code journal_list_expired(struct journal *journal, int64_t now_ns,
+                                       struct journal_injection **injections, size_t *count,
+                                       struct journal_error *error)
+{
+    return journal_injections_select(journal,
+                                     JOURNAL_SQL_LIVE " AND deadline_ns <> 0 AND deadline_ns <= ?",
+                                     now_ns, injections, count, "list", error);
+}

@@ -176,6 +176,10 @@ enum journal_code journal_find_live(struct journal *journal, const struct journa
 enum journal_code journal_list(struct journal *journal, bool all,
                                struct journal_injection **injections, size_t *count,
                                struct journal_error *error);
+/* Likewise the live ones whose deadline has passed by `now_ns`. */
+enum journal_code journal_list_expired(struct journal *journal, int64_t now_ns,
+                                       struct journal_injection **injections, size_t *count,
+                                       struct journal_error *error);
 
 /* What tells a process that carries an injection's image, of an injection live or ended. */
 struct journal_image {

@@ -24,9 +24,9 @@
 #define IMAGE_TEXT       0x21000
 
 /*
- * Parameters: two slots, and a selector that holds the byte distance of the
- * slot in force. A writer fills the slot that is not in force while its
- * generation is odd, makes the generation even, then moves the selector. Only
+ * Parameters: two slots, and a selector that holds the distance of the slot in
+ * force, in words of 8 bytes. A writer fills the slot that is not in force while
+ * its generation is odd, makes the generation even, then moves the selector. Only
  * the selector's lowest byte ever changes, so no reader can see it torn; a
  * reader that was delayed across updates sees an odd or a changed generation
  * and starts again from the selector. A writer that dies leaves the slot in
@@ -34,12 +34,22 @@
  */
 #define PARAMETERS_SELECTOR    0x00
 #define PARAMETERS_SLOTS       0x40
-#define PARAMETERS_SLOT_STRIDE 0x40
+#define PARAMETERS_SLOT_STRIDE 0x100
+#define PARAMETERS_WORD        8
 
-#define SLOT_GENERATION  0x00
-#define SLOT_CLOCKS      0x08
-#define SLOT_SECONDS     0x10
-#define SLOT_NANOSECONDS 0x18
+/*
+ * A slot: the skew, and for each clock the true reading of that very clock from
+ * which on it is not skewed any more; for one that has no end, seconds that no
+ * clock reaches. The entries of clock N are the N-th words of the two tables.
+ */
+#define SLOT_GENERATION           0x00
+#define SLOT_CLOCKS               0x08
+#define SLOT_SECONDS              0x10
+#define SLOT_NANOSECONDS          0x18
+#define SLOT_DEADLINE_SECONDS     0x20
+#define SLOT_DEADLINE_NANOSECONDS 0x80
+#define SLOT_SIZE                 0xe0
+#define SLOT_CLOCK_COUNT          12 /* clocks are 0 to 11: others are never skewed */
 
 /* Readback: what the shim's readback routine is told, and what it found. */
 #define READBACK_CLOCK               0x00

@@ -21,6 +21,13 @@
  *
  * The original runs first and the parameters are read after it, so that their
  * loads overlap with the latency of rdtsc.
+ *
+ * The skew ends by itself at a deadline (layout.h). What decides is the true
+ * reading that the skew would be added to, compared with the deadline of the same
+ * clock: a read is skewed or not by what its own clock shows, to the nanosecond,
+ * whenever the thread is delayed, and no second clock need be read. A coarse clock,
+ * and time with it, shows an earlier instant than the fine one and so goes over at the
+ * first tick behind the deadline, as a fine clock seen through a coarse one would.
  */
 #include "asm/x86_64/layout.h"
 
@@ -73,21 +80,42 @@ skew_shim_begin:
 
 /*
  * A consistent snapshot of the slot in force: r8 = clocks, r9 = seconds,
- * r10 = nanoseconds in [0, 1e9). Clobbers rdx, r11 and flags. See layout.h for
- * why this can neither tear nor wait.
+ * r10 = nanoseconds in [0, 1e9), `deadline` = the seconds of a clock's deadline,
+ * whose words `words` addresses in the two tables: (%rdx) for CLOCK_REALTIME. rdx is
+ * the slot, r11 its generation. Clobbers flags. See layout.h for why this can neither
+ * tear nor wait.
  */
-.macro load_skew
+.macro load_skew words, deadline
 7777:	movzbl	parameters + PARAMETERS_SELECTOR(%rip), %edx
 	lea	parameters + PARAMETERS_SLOTS(%rip), %r11
-	add	%r11, %rdx
+	lea	(%r11, %rdx, PARAMETERS_WORD), %rdx
 	mov	SLOT_GENERATION(%rdx), %r11
 	mov	SLOT_CLOCKS(%rdx), %r8
 	mov	SLOT_SECONDS(%rdx), %r9
 	mov	SLOT_NANOSECONDS(%rdx), %r10
+	mov	SLOT_DEADLINE_SECONDS\words, \deadline
 	test	$1, %r11b
 	jnz	7777b
 	cmp	SLOT_GENERATION(%rdx), %r11
 	jne	7777b
+.endm
+
+/*
+ * Goes to `skewed` or `neutral`, where the true seconds were just compared with
+ * those of the deadline and are not below. This is out of the way: in all but one second
+ * the comparison decides, in a branch that is predicted, by seconds that are
+ * known long before the nanoseconds are, and so costs a skewed read next to
+ * nothing. The nanoseconds of the deadline are read behind the snapshot, so the
+ * slot must still be the same.
+ */
+.macro decide_by_nanoseconds words, nanoseconds, scratch, skewed, neutral
+	jg	\neutral
+	mov	SLOT_DEADLINE_NANOSECONDS\words, \scratch
+	cmp	SLOT_GENERATION(%rdx), %r11
+	jne	7777b
+	cmp	\scratch, \nanoseconds
+	jb	\skewed
+	jmp	\neutral
 .endm
 
 /* int clock_gettime(clockid_t edi, struct timespec *rsi) */
@@ -103,11 +131,14 @@ skew_shim_clock_gettime:
 	test	%eax, %eax
 	jnz	2f
 	/* Unsigned, so negative ids (dynamic clocks) are left alone as well. */
-	cmp	$63, %ecx
-	ja	2f
-	load_skew
+	cmp	$SLOT_CLOCK_COUNT, %ecx
+	jae	2f
+	load_skew "(%rdx, %rcx, 8)", %rdi
 	bt	%rcx, %r8
 	jnc	2f
+	cmp	%rdi, (%rsi)
+	jge	4f
+1:
 	/*
 	 * The skew's nanoseconds less a second, taken before the time is known: the
 	 * addition then tells the carry by itself, one step sooner on the path from
@@ -123,6 +154,7 @@ skew_shim_clock_gettime:
 	add	%r9, (%rsi)
 	mov	%rdx, 8(%rsi)
 	ret
+4:	decide_by_nanoseconds "(%rdx, %rcx, 8)", 8(%rsi), %rdi, 1b, 2b
 
 /*
  * int gettimeofday(struct timeval *rdi, struct timezone *rsi)
@@ -146,11 +178,13 @@ skew_shim_gettimeofday:
 	add	$24, %rsp
 	test	%eax, %eax
 	jnz	4f
-	load_skew
+	load_skew (%rdx), %rdi
 	mov	8(%rsi), %rcx
 	test	$(1 << CLOCK_REALTIME), %r8b
 	jz	3f
-	add	%r10, %rcx
+	cmp	%rdi, (%rsi)
+	jge	9f
+8:	add	%r10, %rcx
 	add	(%rsi), %r9
 	cmp	$1000000000, %rcx
 	jae	7f
@@ -173,53 +207,60 @@ skew_shim_gettimeofday:
 7:	sub	$1000000000, %rcx
 	inc	%r9
 	jmp	2b
+9:	decide_by_nanoseconds (%rdx), %rcx, %rdi, 8b, 3b
 
 /*
  * time_t time(time_t *rdi)
  *
  * The original returns the seconds as of the last tick, those of
- * CLOCK_REALTIME_COARSE. With a skew of whole seconds adding to them is exact;
- * otherwise the coarse clock gives the nanoseconds that decide on the carry.
+ * CLOCK_REALTIME_COARSE. With a skew of whole seconds adding to them is exact,
+ * but for the second of the deadline; otherwise the coarse clock gives the
+ * nanoseconds that decide on the carry and on which side of the deadline it is.
  */
 	.balign	64
 skew_shim_time:
-	load_skew
+	load_skew (%rdx), %rsi
 	test	$(1 << CLOCK_REALTIME), %r8b
 	jz	4f
 	test	%r10, %r10
 	jnz	2f
 	push	%rdi
 	push	%r9
+	push	%rsi
 	xor	%edi, %edi
-	sub	$8, %rsp
 	call_copy FUNCTION_TIME
-	add	$8, %rsp
+	pop	%rsi
 	pop	%r9
 	pop	%rdi
+	cmp	%rsi, %rax
+	jge	5f
 	add	%r9, %rax
-	test	%rdi, %rdi
+3:	test	%rdi, %rdi
 	jnz	1f
 	ret
 1:	mov	%rax, (%rdi)
 	ret
-2:	sub	$40, %rsp
+5:	jg	3b
+2:	sub	$24, %rsp
 	mov	%rdi, (%rsp)
-	mov	%r9, 8(%rsp)
-	mov	%r10, 16(%rsp)
 	mov	$CLOCK_REALTIME_COARSE, %edi
-	lea	24(%rsp), %rsi
+	lea	8(%rsp), %rsi
 	call_copy FUNCTION_CLOCK_GETTIME
+	load_skew (%rdx), %rsi
 	mov	(%rsp), %rdi
 	mov	8(%rsp), %rax
 	mov	16(%rsp), %rcx
-	add	24(%rsp), %rax
-	add	32(%rsp), %rcx
-	add	$40, %rsp
+	test	$(1 << CLOCK_REALTIME), %r8b
+	jz	7f
+	cmp	%rsi, %rax
+	jge	8f
+6:	add	%r9, %rax
+	add	%r10, %rcx
 	cmp	$1000000000, %rcx
 	sbb	$-1, %rax
-	test	%rdi, %rdi
-	jnz	1b
-	ret
+7:	add	$24, %rsp
+	jmp	3b
+8:	decide_by_nanoseconds (%rdx), %rcx, %rsi, 6b, 7b
 4:	jump_copy FUNCTION_TIME
 
 /*

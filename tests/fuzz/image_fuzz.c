@@ -35,11 +35,11 @@ static void parameters_check(const uint8_t *input)
     if (!image_parameters_parse(parameters, &skew))
         return;
     fuzz_check(skew.nanoseconds < 1000000000);
-    struct image_skew again = image_skew_from(skew.clocks, image_skew_offset(&skew));
+    struct image_skew again = image_skew_from(skew.clocks, image_skew_offset(&skew), NULL);
     if (again.seconds == skew.seconds)
         fuzz_check(again.nanoseconds == skew.nanoseconds);
 
-    const struct image_skew next = image_skew_from(5, -1500000000);
+    const struct image_skew next = image_skew_from(5, -1500000000, NULL);
     struct image_write writes[IMAGE_UPDATE_WRITES];
     image_update_plan(parameters, &next, writes);
     for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
@@ -52,6 +52,7 @@ static void parameters_check(const uint8_t *input)
         const struct image_skew *expected = i < IMAGE_UPDATE_WRITES - 1 ? &skew : &next;
         fuzz_check(seen.clocks == expected->clocks && seen.seconds == expected->seconds &&
                    seen.nanoseconds == expected->nanoseconds);
+        fuzz_check(memcmp(&seen.deadlines, &expected->deadlines, sizeof seen.deadlines) == 0);
     }
 }
 

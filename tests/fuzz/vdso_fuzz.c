@@ -31,7 +31,7 @@ static void bounds_check(const struct vdso *vdso)
 static void image_check(const struct vdso *vdso, uint64_t address)
 {
     static const uint8_t id[IMAGE_ID_SIZE] = {1};
-    struct image_skew skew = image_skew_from(1, -1);
+    struct image_skew skew = image_skew_from(1, -1, NULL);
     struct image image;
     struct skew_error error = {0};
     if (image_build(vdso, ADDRESS, address, id, &skew, 1, &image, &error) != SKEW_OK) {

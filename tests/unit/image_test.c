@@ -53,7 +53,7 @@ static void skews_are_normal(void **state)
                                       -SECOND - 1,
                                       1 - SECOND * 600};
     for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
-        struct image_skew skew = image_skew_from(3, offsets[i]);
+        struct image_skew skew = image_skew_from(3, offsets[i], NULL);
         assert_int_equal(skew.clocks, 3);
         assert_true(skew.nanoseconds < (uint64_t)SECOND);
         assert_true((__int128)skew.seconds * SECOND + (__int128)skew.nanoseconds == offsets[i]);
@@ -64,7 +64,7 @@ static void skews_are_normal(void **state)
 static void an_image_is_complete(void **state)
 {
     (void)state;
-    const struct image_skew skew = image_skew_from(0x21, -300 * SECOND + 7);
+    const struct image_skew skew = image_skew_from(0x21, -300 * SECOND + 7, NULL);
     struct image image;
     struct skew_error error = {0};
     assert_int_equal(build(PLACE, &skew, &image, &error), SKEW_OK);
@@ -95,7 +95,7 @@ static void an_image_is_complete(void **state)
 static void the_reach_is_kept(void **state)
 {
     (void)state;
-    const struct image_skew skew = image_skew_from(1, 1);
+    const struct image_skew skew = image_skew_from(1, 1, NULL);
     static const int64_t near[] = {0x2000, -0x40000, (int64_t)IMAGE_REACH - 0x40000,
                                    -(int64_t)IMAGE_REACH};
     static const int64_t far[] = {INT64_C(0x80000000), -INT64_C(0x80030000), INT64_C(0x100000000),
@@ -117,7 +117,7 @@ static void the_reach_is_kept(void **state)
 static void every_byte_of_a_header_counts(void **state)
 {
     (void)state;
-    const struct image_skew skew = image_skew_from(1, 1);
+    const struct image_skew skew = image_skew_from(1, 1, NULL);
     struct image image;
     struct skew_error error = {0};
     assert_int_equal(build(PLACE, &skew, &image, &error), SKEW_OK);
@@ -153,7 +153,7 @@ static bool in_force(const uint8_t *parameters, const struct image_skew *skew)
 static void any_prefix_of_an_update_is_whole(void **state)
 {
     (void)state;
-    struct image_skew before = image_skew_from(1, -300 * SECOND);
+    struct image_skew before = image_skew_from(1, -300 * SECOND, NULL);
     struct image image;
     struct skew_error error = {0};
     assert_int_equal(build(PLACE, &before, &image, &error), SKEW_OK);
@@ -161,7 +161,7 @@ static void any_prefix_of_an_update_is_whole(void **state)
     srandom(5);
     for (int i = 0; i < 2000; i++) {
         const struct image_skew after =
-            image_skew_from((uint64_t)random(), (int64_t)random() * random());
+            image_skew_from((uint64_t)random(), (int64_t)random() * random(), NULL);
         struct image_write writes[IMAGE_UPDATE_WRITES];
         image_update_plan(parameters, &after, writes);
         int count = (int)(random() % (IMAGE_UPDATE_WRITES + 1));
@@ -179,7 +179,7 @@ static void any_prefix_of_an_update_is_whole(void **state)
 static void bad_parameters_are_refused(void **state)
 {
     (void)state;
-    const struct image_skew skew = image_skew_from(1, -1);
+    const struct image_skew skew = image_skew_from(1, -1, NULL);
     struct image image;
     struct image_skew parsed;
     struct skew_error error = {0};

@@ -108,7 +108,7 @@ static void vdso_check(const struct vdso *vdso)
     assert_true(vdso_stub_slots(vdso) >= 1);
     assert_true(arch_stub_length() <= ARCH_STUB_SIZE);
 
-    const struct image_skew skew = image_skew_from(skew_clocks_default(), 1);
+    const struct image_skew skew = image_skew_from(skew_clocks_default(), 1, NULL);
     static const uint8_t id[IMAGE_ID_SIZE] = {1};
     struct skew_error error = {0};
     for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {

@@ -65,7 +65,7 @@ static int place(void **state)
     struct image image;
     struct skew_error error = {0};
     uint64_t own = getauxval(AT_SYSINFO_EHDR);
-    const struct image_skew none = image_skew_from(skew_clocks_default(), 0);
+    const struct image_skew none = image_skew_from(skew_clocks_default(), 0, NULL);
     static const uint8_t id[IMAGE_ID_SIZE] = {7};
     if (vdso_own(&vdso, &error) != SKEW_OK || target_open(getpid(), &self, &error) != SKEW_OK ||
         maps_read(&self, &maps, &error) != SKEW_OK)
@@ -103,7 +103,7 @@ static int unplace(void **state)
 /* As skewctl does it: write by write, each whole. */
 static void skew_set(uint64_t clocks, int64_t offset_ns)
 {
-    const struct image_skew skew = image_skew_from(clocks, offset_ns);
+    const struct image_skew skew = image_skew_from(clocks, offset_ns, NULL);
     struct image_write writes[IMAGE_UPDATE_WRITES];
     image_update_plan(placed.at + image_parameters_offset(), &skew, writes);
     for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
@@ -389,21 +389,23 @@ static void image_enter(pid_t child)
 
 /*
  * The first so many steps of several updates one after the other. A write of
- * many bytes may be seen word by word, so each word is a step.
+ * many bytes may be seen word by word, so each word that changes is a step.
  */
 static void updates_write(size_t steps)
 {
     for (size_t i = 1; i < SUCCESSIVE; i++) {
-        const struct image_skew skew = image_skew_from(skew_clocks_default(), successive[i]);
+        const struct image_skew skew = image_skew_from(skew_clocks_default(), successive[i], NULL);
         struct image_write writes[IMAGE_UPDATE_WRITES];
         image_update_plan(placed.at + image_parameters_offset(), &skew, writes);
         for (int w = 0; w < IMAGE_UPDATE_WRITES; w++) {
             for (size_t at = 0; at < writes[w].size; at += sizeof(uint64_t)) {
                 size_t rest = writes[w].size - at;
+                size_t size = rest < sizeof(uint64_t) ? rest : sizeof(uint64_t);
+                if (memcmp(placed.at + writes[w].offset + at, writes[w].bytes + at, size) == 0)
+                    continue;
                 if (steps-- == 0)
                     return;
-                memcpy(placed.at + writes[w].offset + at, writes[w].bytes + at,
-                       rest < sizeof(uint64_t) ? rest : sizeof(uint64_t));
+                memcpy(placed.at + writes[w].offset + at, writes[w].bytes + at, size);
             }
         }
     }
