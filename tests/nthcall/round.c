@@ -51,7 +51,8 @@ static unsigned skew_listed(void)
 {
     struct run run = skewctl_run("list", "-o", "json", NULL);
     run_expect(&run, 0);
-    const char *skew = json_query(run.out, "[.injections[].skew_ns | tostring] | unique | join(\" \")");
+    const char *skew =
+        json_query(run.out, "[.injections[].skew_ns | tostring] | unique | join(\" \")");
     if (strcmp(skew, harness_format("%lld", (long long)(-5 * MINUTE))) == 0)
         return SKEW_OLD;
     return strcmp(skew, harness_format("%lld", (long long)(90 * MINUTE))) == 0 ? SKEW_NEW : 0;
