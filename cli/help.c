@@ -59,7 +59,8 @@ static const struct {
         },
     [COMMAND_RUN] =
         {
-            "--offset DURATION [--clock NAME[,...]] [--for DURATION] [--] COMMAND [ARGUMENT...]",
+            "--offset DURATION [--clock NAME[,...]] [--for DURATION] [--follow] [--] COMMAND "
+            "[ARGUMENT...]",
             "Execute a command, skewed from its first instruction. Ends as the command does; 126 "
             "and\n"
             "127 where that cannot be executed or is not found.",
@@ -67,6 +68,7 @@ static const struct {
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"
+            "      --follow[=exact]      and all that the command and its descendants execute\n"
             "      --force               go on where only a safety catch refuses\n",
         },
     [COMMAND_FOLLOW] =

@@ -100,8 +100,9 @@ static unsigned option_commands(int option)
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DRY_RUN:
     case OPTION_PARTIAL:
-    case OPTION_FOLLOW:
         return FOR(COMMAND_INJECT);
+    case OPTION_FOLLOW:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DETACH:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_FOLLOW);
     case OPTION_SUSPEND_SECCOMP:
@@ -273,6 +274,7 @@ static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
 
 /* What has been named so far, to find what is missing or contradicts itself. */
 struct named {
+    const char *follow; /* how; NULL for the usual way */
     bool offset;
     bool clock;
 };
@@ -298,9 +300,7 @@ static enum skew_code option_store(int option, char *value, struct options *opti
         return SKEW_OK;
     case OPTION_FOLLOW:
         options->follow = true;
-        if (value && strcmp(value, "watch") != 0)
-            return message_usage("'%.80s' is no way to follow running processes; it is watch",
-                                 value);
+        named->follow = value;
         return SKEW_OK;
     case OPTION_DETACH:
         options->detach = true;
@@ -376,6 +376,9 @@ static enum skew_code options_check(enum command command, const struct options *
 
     switch (command) {
     case COMMAND_INJECT:
+        if (named->follow && strcmp(named->follow, "watch") != 0)
+            return message_usage("'%.80s' is no way to follow running processes; it is watch",
+                                 named->follow);
         if (!processes)
             return message_usage("inject has no process to work on; name one with -p PID, or "
                                  "several with --tree, --cgroup, --container or --pidns");
@@ -390,6 +393,9 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("inject has no offset to add; give one, like --offset -5m");
         return SKEW_OK;
     case COMMAND_RUN:
+        if (named->follow && strcmp(named->follow, "exact") != 0)
+            return message_usage("'%.80s' is no way to follow a command; it is exact",
+                                 named->follow);
         if (!options->arguments)
             return message_usage("run has no command to execute; give one behind --");
         if (!named->offset)

@@ -37,7 +37,7 @@ struct options {
     bool dry_run;
     bool repair;  /* scan */
     bool partial; /* inject: without those that cannot be */
-    bool follow;  /* inject: and what comes later */
+    bool follow;  /* inject: and what comes later; run: and what is executed later */
     bool detach;  /* in the background */
     bool suspend_seccomp;
     const char *journal; /* NULL: the default place */

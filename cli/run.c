@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,8 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
 {
     struct skew_run run = {
         .pid = pid,
+        .command = options->arguments[0],
+        .follow = options->follow,
         .request = {.offset_ns = options->offset_ns,
                     .clocks = options->clocks,
                     .deadline_ns = options->deadline_ns,
@@ -97,6 +100,7 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
     };
     struct skew_engine *engine;
     struct skew_report report;
+    struct skew_run_end end;
     struct skew_error error = {0};
     enum skew_code code = skew_privileges_drop(false, &error);
 
@@ -105,8 +109,12 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
     code = command_open_engine(options, false, &engine);
     if (code != SKEW_OK)
         return (int)code;
-    code = skew_run(engine, &run, &report, &error);
+    code = skew_run(engine, &run, &report, &end, &error);
     skew_engine_close(engine);
+    if (end.signal)
+        message_print("group g%" PRId64 " is not followed any more, because of SIG%s; it stays "
+                      "skewed until it is recovered",
+                      end.group, sigabbrev_np(end.signal));
     /* Later, what could not be executed or skewed has been said. */
     if (code != SKEW_OK && helper->socket >= 0)
         message_error(&error, report.command);

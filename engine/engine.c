@@ -9,6 +9,7 @@
 #include "engine/clock.h"
 #include "engine/deadline.h"
 #include "engine/error.h"
+#include "engine/follower.h"
 #include "engine/inherited.h"
 #include "engine/private.h"
 
@@ -396,7 +397,11 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
     struct target guard;
     struct look look;
     struct journal_injection row;
-    enum skew_code code = guard_open(pid, &guard, report, error);
+    enum skew_code code = act == recover_act ? follower_dismiss_of(engine, pid, error) : SKEW_OK;
+    if (code != SKEW_OK) {
+        return code;
+    }
+    code = guard_open(pid, &guard, report, error);
     if (code == SKEW_NOT_FOUND) {
         return rows_of_gone(engine, pid, report, error);
     }

@@ -32,6 +32,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -40,18 +41,30 @@
 
 #include "engine/error.h"
 #include "engine/followed.h"
+#include "engine/follower.h"
 #include "engine/private.h"
 #include "engine/remote.h"
 #include "engine/scope.h"
 
-/* SIGCHLD says when to look; this is for those to whom it does not come. */
-#define LOOK_ANYWAY_MS 1000
+/* SIGCHLD and SIGUSR1 say when to look; this is for those to whom they do not come. */
+#define LOOK_ANYWAY_MS 250
+/* However much happens, the group is looked at each time so much has. */
+#define EVENTS_TOGETHER 256
+
+/* A process that has executed something since it is attached to. */
+struct program {
+    pid_t pid;
+    bool newborn;      /* to be skewed at its next stop */
+    int64_t injection; /* 0 for none */
+};
 
 struct exact {
     struct skew_engine *engine;
     const struct skew_run *run;
-    int changes;    /* signalfd(2) of SIGCHLD */
-    pid_t *newborn; /* executed, and to be skewed at their next stop */
+    struct follower follower;   /* with run->follow; */
+    struct journal_group group; /* as last read */
+    int changes;                /* signalfd(2) of SIGCHLD */
+    struct program *programs;
     size_t count;
     size_t capacity;
     struct skew_report *report;
@@ -59,39 +72,55 @@ struct exact {
     enum skew_code code;
 };
 
-static bool newborn_add(struct exact *exact, pid_t pid)
+static struct program *program_find(struct exact *exact, pid_t pid)
 {
+    for (size_t i = 0; i < exact->count; i++) {
+        if (exact->programs[i].pid == pid) {
+            return &exact->programs[i];
+        }
+    }
+    return NULL;
+}
+
+static struct program *program_add(struct exact *exact, pid_t pid)
+{
+    struct program *known = program_find(exact, pid);
+    if (known != NULL) {
+        return known;
+    }
     if (exact->count == exact->capacity) {
         size_t capacity = exact->capacity * 2 + 16;
-        pid_t *grown = reallocarray(exact->newborn, capacity, sizeof *grown);
+        struct program *grown = reallocarray(exact->programs, capacity, sizeof *grown);
         if (grown == NULL) {
-            return false;
+            return NULL;
         }
-        exact->newborn = grown;
+        exact->programs = grown;
         exact->capacity = capacity;
     }
-    exact->newborn[exact->count++] = pid;
-    return true;
+    struct program *added = &exact->programs[exact->count++];
+    *added = (struct program){.pid = pid};
+    return added;
 }
 
-static bool newborn_is(const struct exact *exact, pid_t pid)
+/* It has ended: so has its injection, which nobody else would hear of soon. */
+static void program_remove(struct exact *exact, pid_t pid)
 {
-    for (size_t i = 0; i < exact->count; i++) {
-        if (exact->newborn[i] == pid) {
-            return true;
-        }
+    struct journal_error ignored;
+    struct program *program = program_find(exact, pid);
+    if (program == NULL) {
+        return;
     }
-    return false;
+    if (program->injection != 0) {
+        journal_advance(exact->engine->journal, program->injection, JOURNAL_GONE, "exited",
+                        &ignored);
+    }
+    *program = exact->programs[--exact->count];
 }
 
-static void newborn_remove(struct exact *exact, pid_t pid)
+static bool newborn_is(struct exact *exact, pid_t pid)
 {
-    for (size_t i = 0; i < exact->count; i++) {
-        if (exact->newborn[i] == pid) {
-            exact->newborn[i] = exact->newborn[--exact->count];
-            return;
-        }
-    }
+    const struct program *program = program_find(exact, pid);
+    return program != NULL && program->newborn;
 }
 
 /* stop window begins */
@@ -153,14 +182,43 @@ static void program_end(struct exact *exact, pid_t pid)
     kill(pid, SIGKILL);
 }
 
+/*
+ * With the skew that the group has now. Whoever changes that writes it down before it looks
+ * who the members are; so it is read again once this is one.
+ */
+static enum skew_code member_inject(struct exact *exact, pid_t pid, struct skew_report *report,
+                                    struct skew_error *error)
+{
+    struct journal_error journal_error = {0};
+    struct journal_group before;
+    enum skew_code code;
+    do {
+        before = exact->group;
+        struct skew_request request = exact->run->request;
+        request.offset_ns = before.offset_ns;
+        request.clocks = before.clocks;
+        code = skew_inject(exact->engine, pid, &request, report, error);
+        if (code == SKEW_OK && journal_group_join(exact->engine->journal, before.id, report->id,
+                                                  &journal_error) != JOURNAL_OK) {
+            code = error_from_journal(error, pid, &journal_error);
+        }
+    } while (code == SKEW_OK &&
+             follower_check(exact->engine, &exact->follower, &exact->group, &code, error) &&
+             (exact->group.offset_ns != before.offset_ns || exact->group.clocks != before.clocks));
+    return code;
+}
+
 /* In front of the first user instruction of a program. */
-static void program_begin(struct exact *exact, const struct followed_event *event)
+static void program_begin(struct exact *exact, pid_t pid)
 {
     struct skew_report report;
     struct skew_error error = {0};
-    newborn_remove(exact, event->tid);
+    struct program *program = program_find(exact, pid);
+    program->newborn = false;
     enum skew_code code =
-        skew_inject(exact->engine, event->tid, &exact->run->request, &report, &error);
+        exact->run->follow ? member_inject(exact, pid, &report, &error)
+                           : skew_inject(exact->engine, pid, &exact->run->request, &report, &error);
+    program->injection = code == SKEW_OK ? report.id : 0;
     if (code != SKEW_OK && code != SKEW_NOT_FOUND && exact->run->refused != NULL) {
         exact->run->refused(exact->run->context, &report, &error);
     }
@@ -169,9 +227,21 @@ static void program_begin(struct exact *exact, const struct followed_event *even
         *exact->error = error;
         exact->code = code;
         if (code != SKEW_OK) {
-            program_end(exact, event->tid);
+            program_end(exact, pid);
         }
     }
+}
+
+static void program_executed(struct exact *exact, const struct followed_event *event)
+{
+    struct program *program = program_add(exact, event->tid);
+    if (program == NULL) {
+        /* Without memory it goes on unskewed. */
+        followed_continue(event);
+        return;
+    }
+    program->newborn = true;
+    followed_advance(event);
 }
 
 /* Returns false once there is nothing more to do. */
@@ -182,15 +252,14 @@ static bool event_handle(struct exact *exact, const struct followed_event *event
     case FOLLOWED_NOBODY:
         break;
     case FOLLOWED_ENDED:
-        newborn_remove(exact, event->tid);
+        program_remove(exact, event->tid);
         break;
     case FOLLOWED_EXEC:
-        /* Without memory it goes on unskewed. */
-        (newborn_add(exact, event->tid) ? followed_advance : followed_continue)(event);
+        program_executed(exact, event);
         break;
     case FOLLOWED_READY:
         if (newborn_is(exact, event->tid)) {
-            program_begin(exact, event);
+            program_begin(exact, event->tid);
             /* The stop that it is in now is seen next. */
             return exact->run->follow;
         }
@@ -200,8 +269,7 @@ static bool event_handle(struct exact *exact, const struct followed_event *event
         (newborn_is(exact, event->tid) ? followed_advance : followed_continue)(event);
         break;
     case FOLLOWED_CALL:
-        /* Of the inject's. Where the process is in a group stop, the thread has to come back to it.
-         */
+        /* Of an inject. Where the process is in a group stop, the thread has to come back to it. */
         followed_advance(event);
         break;
     case FOLLOWED_PASSING:
@@ -211,13 +279,34 @@ static bool event_handle(struct exact *exact, const struct followed_event *event
     return true;
 }
 
+/* Until something has happened, or it is time to look at the group. */
 static void changes_await(const struct exact *exact)
 {
-    struct pollfd change = {.fd = exact->changes, .events = POLLIN};
     struct signalfd_siginfo ignored;
-    if (poll(&change, 1, LOOK_ANYWAY_MS) > 0 &&
+    struct pollfd changes[] = {{.fd = exact->changes, .events = POLLIN},
+                               {.fd = exact->follower.signals, .events = POLLIN}};
+    if (poll(changes, 2, LOOK_ANYWAY_MS) > 0 && changes[0].revents != 0 &&
         read(exact->changes, &ignored, sizeof ignored) < 0) {
         return;
+    }
+}
+
+static void events_handle(struct exact *exact)
+{
+    for (unsigned handled = 1;; handled++) {
+        struct followed_event event = followed_next();
+        if (event.kind == FOLLOWED_NOBODY || !event_handle(exact, &event)) {
+            return;
+        }
+        if (event.kind == FOLLOWED_QUIET) {
+            changes_await(exact);
+        } else if (handled % EVENTS_TOGETHER != 0) {
+            continue;
+        }
+        if (exact->run->follow && !follower_check(exact->engine, &exact->follower, &exact->group,
+                                                  &exact->code, exact->error)) {
+            return;
+        }
     }
 }
 
@@ -231,56 +320,114 @@ static void *exact_main(void *context)
     if (exact->run->attached != NULL) {
         exact->run->attached(exact->run->context);
     }
-    exact->code = exact->run->follow ? SKEW_OK : SKEW_NOT_FOUND;
-    for (;;) {
-        struct followed_event event = followed_next();
-        if (event.kind == FOLLOWED_NOBODY) {
-            break;
-        }
-        if (event.kind == FOLLOWED_QUIET) {
-            changes_await(exact);
-        } else if (!event_handle(exact, &event)) {
-            break;
-        }
+    if (!exact->run->follow) {
+        exact->code = error_set(exact->error, SKEW_NOT_FOUND, exact->run->pid, 0, "run",
+                                "it ended without executing a program");
     }
-    if (exact->code == SKEW_NOT_FOUND) {
-        error_set(exact->error, SKEW_NOT_FOUND, exact->run->pid, 0, "run",
-                  "it ended without executing a program");
-    }
+    events_handle(exact);
     return NULL;
 }
 
-enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
-                        struct skew_report *report, struct skew_error *error)
+/* The tracer thread takes no signals, and its end lets everybody go. */
+static enum skew_code exact_run(struct exact *exact)
 {
     sigset_t changes, all, previous, meanwhile;
-    *report = (struct skew_report){.pid = run->pid};
-    struct exact exact = {.engine = engine, .run = run, .report = report, .error = error};
-    if (engine->unusable.code != SKEW_OK) {
-        *error = engine->unusable;
-        return error->code;
-    }
+    pthread_t thread;
     sigemptyset(&changes);
     sigaddset(&changes, SIGCHLD);
     scoped_descriptor descriptor = signalfd(-1, &changes, SFD_CLOEXEC | SFD_NONBLOCK);
     if (descriptor < 0) {
-        return error_set(error, SKEW_FAILED, run->pid, errno, "run", "cannot wait for signals");
+        return error_set(exact->error, SKEW_FAILED, exact->run->pid, errno, "run",
+                         "cannot wait for signals");
     }
-    exact.changes = descriptor;
+    exact->changes = descriptor;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &previous);
-    pthread_t thread;
-    int errnum = pthread_create(&thread, NULL, exact_main, &exact);
+    int errnum = pthread_create(&thread, NULL, exact_main, exact);
     if (errnum == 0) {
         meanwhile = previous;
         sigaddset(&meanwhile, SIGCHLD);
         pthread_sigmask(SIG_SETMASK, &meanwhile, NULL);
         pthread_join(thread, NULL);
     } else {
-        exact.code = error_set(error, SKEW_FAILED, run->pid, errnum, "run",
-                               "cannot start the tracer thread");
+        exact->code = error_set(exact->error, SKEW_FAILED, exact->run->pid, errnum, "run",
+                                "cannot start the tracer thread");
     }
     pthread_sigmask(SIG_SETMASK, &previous, NULL);
-    free(exact.newborn);
-    return exact.code;
+    return exact->code;
+}
+
+/* A group of its own, with us as its follower. */
+static enum skew_code group_begin(struct exact *exact)
+{
+    struct journal *journal = exact->engine->journal;
+    struct journal_error journal_error = {0};
+    struct journal_group *group = &exact->group;
+    const struct skew_request *request = &exact->run->request;
+    pid_t pid = exact->run->pid;
+    uint64_t clocks = request->clocks != 0 ? request->clocks : skew_clocks_default();
+    *group = (struct journal_group){
+        .offset_ns = request->offset_ns, .clocks = clocks, .follow = JOURNAL_FOLLOW_EXACT};
+    snprintf(group->selectors, sizeof group->selectors, "run:%s", exact->run->command);
+    enum skew_code code = target_world_read(group->boot_id, &group->pid_namespace, exact->error);
+    if (code == SKEW_OK && (journal_group_plan(journal, group, &journal_error) != JOURNAL_OK ||
+                            journal_group_advance(journal, group->id, JOURNAL_GROUP_ACTIVE,
+                                                  &journal_error) != JOURNAL_OK)) {
+        code = error_from_journal(exact->error, pid, &journal_error);
+    }
+    return code == SKEW_OK
+               ? follower_claim(exact->engine, group->id, &exact->follower, exact->error)
+               : code;
+}
+
+/* Where nobody is left. Listing tells the rows of those who are gone. */
+static void group_end(struct exact *exact)
+{
+    struct skew_report *reports = NULL;
+    struct journal_injection *members = NULL;
+    struct skew_error ignored;
+    struct journal_error journal_ignored;
+    size_t count = 0;
+    skew_list(exact->engine, false, &reports, &count, &ignored);
+    free(reports);
+    if (journal_group_members(exact->engine->journal, exact->group.id, false, &members, &count,
+                              &journal_ignored) == JOURNAL_OK &&
+        count == 0) {
+        journal_group_advance(exact->engine->journal, exact->group.id, JOURNAL_GROUP_ENDED,
+                              &journal_ignored);
+    }
+    free(members);
+}
+
+enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
+                        struct skew_report *report, struct skew_run_end *end,
+                        struct skew_error *error)
+{
+    *report = (struct skew_report){.pid = run->pid};
+    *end = (struct skew_run_end){0};
+    if (engine->unusable.code != SKEW_OK) {
+        *error = engine->unusable;
+        return error->code;
+    }
+    scoped_memory struct exact *exact = calloc(1, sizeof *exact);
+    if (exact == NULL) {
+        return error_set(error, SKEW_FAILED, run->pid, 0, "run", "out of memory");
+    }
+    *exact = (struct exact){.engine = engine,
+                            .run = run,
+                            .follower = {.signals = -1},
+                            .report = report,
+                            .error = error};
+    enum skew_code code = run->follow ? group_begin(exact) : SKEW_OK;
+    if (code == SKEW_OK) {
+        code = exact_run(exact);
+    }
+    end->group = exact->group.id;
+    end->signal = exact->follower.signal;
+    if (exact->group.id != 0) {
+        follower_release(engine, &exact->follower);
+        group_end(exact);
+    }
+    free(exact->programs);
+    return code;
 }

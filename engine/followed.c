@@ -7,6 +7,9 @@
  *   a stop     is looked at with WNOWAIT, so it is still there, and what it was about
  *              with it, until the thread is let go (stop.c says why). Death: the kernel
  *              detaches; a signal is delivered, a group stop stays one.
+ *   exec       is consumed: where another thread than the first called it, the kernel
+ *              believes nobody about the new one who has not been told (kernel/ptrace.c,
+ *              looks_like_a_spurious_pid). It carries no signal that could be lost.
  *   CONT       as above. A SIGKILL may have come first: ESRCH, which is no matter.
  *   LISTEN     of a group stop: the thread stays stopped until SIGCONT. Death: it stays
  *              so all the same.
@@ -74,12 +77,15 @@ struct followed_event followed_next(void)
     if (info.si_pid == 0) {
         return (struct followed_event){.kind = FOLLOWED_QUIET};
     }
+    struct followed_event event = {.kind = FOLLOWED_ENDED, .tid = info.si_pid};
     if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED) {
-        return stop_read(&info);
+        event = stop_read(&info);
     }
-    siginfo_t exit;
-    waitid(P_PID, (id_t)info.si_pid, &exit, WEXITED | WNOHANG | __WALL | __WNOTHREAD);
-    return (struct followed_event){.kind = FOLLOWED_ENDED, .tid = info.si_pid};
+    siginfo_t taken;
+    if (event.kind == FOLLOWED_ENDED || event.kind == FOLLOWED_EXEC) {
+        waitid(P_PID, (id_t)event.tid, &taken, WSTOPPED | WEXITED | WNOHANG | __WALL | __WNOTHREAD);
+    }
+    return event;
 }
 
 static void *signal_argument(const struct followed_event *event)

@@ -19,7 +19,9 @@
 #include "engine/follower.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -295,4 +297,39 @@ void follower_report(struct skew_engine *engine, struct skew_report *reports, si
         group_report(&groups[i], reports, count);
     }
     free(groups);
+}
+
+/* Field of a status of /proc; 0 where it cannot be read. */
+static pid_t status_number(pid_t pid, const char *field)
+{
+    char path[64];
+    char text[4096];
+    uint64_t value;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    return proc_file_read(AT_FDCWD, path, text, sizeof text) > 0 &&
+                   status_field_parse(text, field, 10, &value)
+               ? (pid_t)value
+               : 0;
+}
+
+enum skew_code follower_dismiss_of(struct skew_engine *engine, pid_t pid, struct skew_error *error)
+{
+    pid_t tracer = status_number(pid, "TracerPid");
+    pid_t process = tracer != 0 ? status_number(tracer, "Tgid") : 0;
+    scoped_memory struct journal_group *groups = NULL;
+    struct journal_error journal_error = {0};
+    size_t count = 0;
+    if (process == 0) {
+        return SKEW_OK;
+    }
+    if (journal_group_list(engine->journal, false, &groups, &count, &journal_error) != JOURNAL_OK) {
+        return error_from_journal(error, pid, &journal_error);
+    }
+    enum skew_code code = SKEW_OK;
+    for (size_t i = 0; i < count && code == SKEW_OK; i++) {
+        if (groups[i].follow == JOURNAL_FOLLOW_EXACT && groups[i].follower.pid == process) {
+            code = follower_dismiss(engine, groups[i].id, error);
+        }
+    }
+    return code;
 }

@@ -52,5 +52,10 @@ enum skew_code follower_dismiss(struct skew_engine *engine, int64_t id, struct s
 
 /* Who follows the groups that the reports are of. What cannot be found out is left out. */
 void follower_report(struct skew_engine *engine, struct skew_report *reports, size_t count);
+/*
+ * The same for the group whose follower traces this process (exact.c), if one does. The
+ * caller may not have locked it: the follower may be waiting for that.
+ */
+enum skew_code follower_dismiss_of(struct skew_engine *engine, pid_t pid, struct skew_error *error);
 
 #endif

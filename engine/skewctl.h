@@ -198,6 +198,7 @@ enum skew_code skew_run_check(const char *command, struct skew_error *error);
 /* A process that is about to execute a program, which is to be skewed from its beginning. */
 struct skew_run {
     pid_t pid;
+    const char *command; /* its name, for the group's row */
     struct skew_request request;
     bool follow; /* and so are all programs that it and its descendants execute */
     /* Each may be NULL, and is called on a thread of the engine's own. */
@@ -210,12 +211,21 @@ struct skew_run {
 /*
  * Attaches to the process, waits until it has executed a program, and skews that before
  * its first instruction. Without `follow` it then lets it go, and a program that cannot
- * be skewed is ended before it begins, with the code as its exit status; with it,
- * it stays attached until nobody is left. SKEW_NOT_FOUND where the process ended without
- * having executed anything. SIGCHLD must not be ignored.
+ * be skewed is ended before it begins, with the code as its exit status. SKEW_NOT_FOUND
+ * where the process ended without having executed anything. SIGCHLD must not be ignored.
+ *
+ * With `follow` it makes a group of all these programs, which go on unskewed where they
+ * cannot be skewed, and stays attached until nobody is left, the group is recovered, or
+ * SIGINT, SIGTERM or SIGHUP comes: then they run on, skewed and not followed. No other thread
+ * of the program may take these signals, nor SIGUSR1.
  */
+struct skew_run_end {
+    int64_t group; /* 0 where there is none */
+    int signal;    /* that ended the following; else 0 */
+};
 enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
-                        struct skew_report *report, struct skew_error *error);
+                        struct skew_report *report, struct skew_run_end *end,
+                        struct skew_error *error);
 
 /*
  * Puts one process back, by pid or by the id of an injection. By pid that works
