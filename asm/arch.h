@@ -101,6 +101,23 @@ bool arch_rival_jump_parse(const uint8_t bytes[ARCH_RIVAL_JUMP_SIZE], uint64_t *
 bool arch_makes_syscall(const uint8_t *code, size_t size);
 
 /*
+ * Instructions by which code learns the time without the vDSO: those that read the
+ * processor's counter, and a system call for the time whose number is set in sight of it.
+ */
+enum arch_time_read { ARCH_TIME_NONE, ARCH_TIME_COUNTER, ARCH_TIME_CALL };
+/* Where next, from there on, bytes stand that could be one; `size` where nowhere. */
+size_t arch_time_candidate(const uint8_t *code, size_t size, size_t from);
+#define ARCH_TIME_CANDIDATE_SIZE 3 /* at most */
+/* Whether the candidate at `at` is one, in code that has an instruction at `start`. */
+enum arch_time_read arch_time_read_at(const uint8_t *code, size_t size, size_t start, size_t at);
+/*
+ * The same where no instruction's start is known: what most starts before it agree on. Wants
+ * ARCH_TIME_LOOKBACK bytes in front of it, and is less sure of its answer with fewer.
+ */
+#define ARCH_TIME_LOOKBACK 64
+enum arch_time_read arch_time_read_guess(const uint8_t *code, size_t size, size_t at);
+
+/*
  * A signal frame on a stack, recognised by the word that the kernel stores for
  * the segment registers (struct sigcontext in asm/sigcontext.h): words[index]
  * is that word. Gives the program counter and stack pointer that the handler's

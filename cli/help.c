@@ -103,6 +103,13 @@ static const struct {
             "      --repair              put the kernel's bytes back where a rival left its own\n"
             "                            or skewctl was interrupted; injections in force stay\n",
         },
+    [COMMAND_INSPECT] =
+        {
+            "-p PID",
+            "Tell what of a process a skew will move, and what not: waits and timers, code that\n"
+            "reads time without the vDSO, what stands in the way. Stops and changes nothing.",
+            "  -p, --pid PID             process to look at\n",
+        },
     [COMMAND_DOCTOR] =
         {
             "[-p PID]",

@@ -6,12 +6,24 @@
 #include "cli/follow.h"
 #include "cli/group.h"
 
+#include <stdlib.h>
+
 static enum skew_code inject_one(struct skew_engine *engine, const struct options *options,
                                  size_t index, struct skew_report *report, struct skew_error *error)
 {
     struct skew_request request = request_from(options);
+    pid_t pid = (pid_t)options->pids.numbers[index];
+    struct skew_finding *findings = NULL;
+    struct skew_error unseen = {0};
+    size_t count = 0;
 
-    return skew_inject(engine, (pid_t)options->pids.numbers[index], &request, report, error);
+    /* Before, for the waits as they are; what keeps it from looking is said by inject. */
+    skew_glance(pid, &findings, &count, &unseen);
+    enum skew_code code = skew_inject(engine, pid, &request, report, error);
+    if (code == SKEW_OK)
+        command_warn(pid, report->command, findings, count, report->clocks);
+    free(findings);
+    return code;
 }
 
 static enum skew_code update_children(struct skew_engine *engine, const struct options *options,

@@ -14,9 +14,9 @@
 #include <time.h>
 
 static const char *const commands[] = {
-    [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",   [COMMAND_RECOVER] = "recover",
-    [COMMAND_LIST] = "list",     [COMMAND_SCAN] = "scan", [COMMAND_DOCTOR] = "doctor",
-    [COMMAND_FOLLOW] = "follow",
+    [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",         [COMMAND_RECOVER] = "recover",
+    [COMMAND_LIST] = "list",     [COMMAND_SCAN] = "scan",       [COMMAND_DOCTOR] = "doctor",
+    [COMMAND_FOLLOW] = "follow", [COMMAND_INSPECT] = "inspect",
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
 
@@ -92,7 +92,8 @@ static unsigned option_commands(int option)
 {
     switch (option) {
     case 'p':
-        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) | FOR(COMMAND_DOCTOR);
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) |
+               FOR(COMMAND_DOCTOR) | FOR(COMMAND_INSPECT);
     case OPTION_OFFSET:
     case OPTION_CLOCK:
     case OPTION_FOR:
@@ -414,6 +415,10 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("follow needs one group; give its id, like --id g3, as list "
                                  "shows it");
         return SKEW_OK;
+    case COMMAND_INSPECT:
+        if (!options->pids.count)
+            return message_usage("inspect has no process to look at; give one with -p PID");
+        __attribute__((fallthrough));
     case COMMAND_DOCTOR:
     case COMMAND_SCAN:
         if (options->pids.count > 1)

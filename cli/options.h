@@ -13,7 +13,8 @@ enum command {
     COMMAND_RECOVER,
     COMMAND_LIST,
     COMMAND_SCAN,
-    COMMAND_DOCTOR
+    COMMAND_DOCTOR,
+    COMMAND_INSPECT
 };
 
 /* Whom to work on, besides single processes. Names belong to the command line. */

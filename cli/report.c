@@ -20,8 +20,8 @@
 #include <string.h>
 #include <time.h>
 
-/* The longest cell is the detail of a check, every byte of it escaped. */
-#define CELL_SIZE TEXT_ESCAPED_SIZE(sizeof((struct skew_check){0}.detail))
+/* The longest cell is what was found, every byte of it escaped. */
+#define CELL_SIZE TEXT_ESCAPED_SIZE(sizeof((struct skew_finding){0}.found))
 
 /* Where a column is shown. */
 #define IN_PRESENT (1U << REPORT_PRESENT)
@@ -219,7 +219,7 @@ static bool write_until(const void *row, char *cell)
 
     if (!cell_time(cell, report->deadline_ns))
         return false;
-    strcpy(strchr(cell, '.'), "Z");
+    memcpy(strchr(cell, '.'), "Z", sizeof "Z");
     return true;
 }
 
@@ -314,6 +314,61 @@ static const struct column trace_columns[] = {
     {"REPAIRED", IN_DONE, STRING, 0, write_trace_outcome},
     {"REPAIRED", IN_JSON, BOOLEAN, 0, write_trace_repaired},
     {"DETAIL", IN_TABLES | IN_JSON, STRING, WRAP, write_trace_detail},
+};
+
+#define FINDING_COLUMN(column, expression)                                                         \
+    static bool write_finding_##column(const void *row, char *cell)                                \
+    {                                                                                              \
+        const struct skew_finding *finding = row;                                                  \
+        return expression;                                                                         \
+    }
+
+static const char *follows_name(enum skew_follows follows)
+{
+    static const char *const names[] = {
+        [SKEW_FOLLOWS_YES] = "yes",
+        [SKEW_FOLLOWS_NO] = "no",
+        [SKEW_FOLLOWS_UNCONCERNED] = "unconcerned",
+        [SKEW_FOLLOWS_UNKNOWN] = "unknown",
+    };
+    return names[follows];
+}
+
+static const char *timer_mode_name(enum skew_timer_mode mode)
+{
+    static const char *const names[] = {
+        [SKEW_TIMER_NONE] = "",
+        [SKEW_TIMER_ABSOLUTE] = "absolute",
+        [SKEW_TIMER_RELATIVE] = "relative",
+        [SKEW_TIMER_UNKNOWN] = "unknown",
+    };
+    return names[mode];
+}
+
+FINDING_COLUMN(subject, cell_printf(cell, "%s", finding->subject))
+FINDING_COLUMN(clock, skew_finding_clock(finding)[0] &&
+                          cell_printf(cell, "%s", skew_finding_clock(finding)))
+FINDING_COLUMN(mode, timer_mode_name(finding->mode)[0] &&
+                         cell_printf(cell, "%s", timer_mode_name(finding->mode)))
+FINDING_COLUMN(follows, cell_printf(cell, "%s", follows_name(finding->follows)))
+FINDING_COLUMN(count, finding->count != 0 && cell_printf(cell, "%zu", finding->count))
+/* To the millisecond, for it passes while it is read. */
+FINDING_COLUMN(due, finding->due_known &&cell_duration(cell,
+                                                       finding->due_ns - finding->due_ns % 1000000))
+FINDING_COLUMN(due_ns, finding->due_known &&cell_printf(cell, "%" PRId64, finding->due_ns))
+FINDING_COLUMN(found, cell_printf(cell, "%s", finding->found))
+FINDING_COLUMN(meaning, cell_printf(cell, "%s", finding->meaning))
+
+static const struct column finding_columns[] = {
+    {"SUBJECT", IN_TABLES | IN_JSON, STRING, 0, write_finding_subject},
+    {"FOLLOWS", IN_TABLES | IN_JSON, STRING, 0, write_finding_follows},
+    {"CLOCK", IN_JSON, STRING, 0, write_finding_clock},
+    {"MODE", IN_JSON, STRING, 0, write_finding_mode},
+    {"COUNT", IN_JSON, NUMBER, 0, write_finding_count},
+    {"DUE", IN_TABLES, STRING, RIGHT, write_finding_due},
+    {"DUE_NS", IN_JSON, NUMBER, 0, write_finding_due_ns},
+    {"FOUND", IN_TABLES | IN_JSON, STRING, WRAP, write_finding_found},
+    {"MEANING", IN_TABLES | IN_JSON, STRING, WRAP, write_finding_meaning},
 };
 
 /* What is to be printed: rows of row_size bytes, and the columns that fit `where`. */
@@ -444,5 +499,18 @@ enum skew_code report_traces(const struct skew_trace *traces, size_t count, bool
         .row_count = count,
         .row_size = sizeof *traces,
         .where = json ? IN_JSON : 1U << (repairing ? REPORT_DONE : REPORT_PRESENT),
+    });
+}
+
+enum skew_code report_findings(const struct skew_finding *findings, size_t count, bool json)
+{
+    return sheet_print(&(struct sheet){
+        .name = "findings",
+        .columns = finding_columns,
+        .column_count = sizeof finding_columns / sizeof *finding_columns,
+        .rows = findings,
+        .row_count = count,
+        .row_size = sizeof *findings,
+        .where = json ? IN_JSON : IN_PRESENT,
     });
 }

@@ -23,7 +23,10 @@ enum skew_code report_injections(const struct skew_report *reports, size_t count
 enum skew_code report_traces(const struct skew_trace *traces, size_t count, bool repairing,
                              bool json);
 
-/* The same for the findings of doctor. */
+/* The same for the findings of inspect. */
+enum skew_code report_findings(const struct skew_finding *findings, size_t count, bool json);
+
+/* The same for what doctor checked. */
 enum skew_code report_checks(const struct skew_check *checks, size_t count, bool json);
 
 #endif

@@ -53,14 +53,15 @@ static bool permissions_parse(const char **text, char permissions[5])
 /* start-end permissions offset major:minor inode [spaces name] */
 static bool mapping_parse(const char *line, struct mapping *mapping)
 {
-    uint64_t offset, device;
+    uint64_t device;
     char inode[24] = "";
     *mapping = (struct mapping){0};
     if (!number_parse(&line, 16, '-', &mapping->start) ||
         !number_parse(&line, 16, ' ', &mapping->end) || mapping->start >= mapping->end ||
         mapping->start % PAGE != 0 || mapping->end % PAGE != 0 ||
-        !permissions_parse(&line, mapping->permissions) || !number_parse(&line, 16, ' ', &offset) ||
-        !number_parse(&line, 16, ':', &device) || !number_parse(&line, 16, ' ', &device)) {
+        !permissions_parse(&line, mapping->permissions) ||
+        !number_parse(&line, 16, ' ', &mapping->offset) || !number_parse(&line, 16, ':', &device) ||
+        !number_parse(&line, 16, ' ', &device)) {
         return false;
     }
     size_t digits = strspn(line, "0123456789");

@@ -10,6 +10,7 @@ struct mapping {
     uint64_t start;
     uint64_t end;
     char permissions[5]; /* "r-xp" */
+    uint64_t offset;     /* in the file, of the first byte */
     uint64_t inode;      /* 0 for memory that is no file's */
     char name[32];       /* the beginning of it; "" for anonymous memory */
 };

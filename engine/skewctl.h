@@ -442,6 +442,57 @@ struct skew_check {
 enum skew_code skew_doctor(pid_t pid, struct skew_check **checks, size_t *count,
                            struct skew_error *error);
 
+/* What a skew does to a thing found in a process. */
+enum skew_follows {
+    SKEW_FOLLOWS_YES,         /* it goes by the skewed clock */
+    SKEW_FOLLOWS_NO,          /* it goes by the true one, whatever is injected */
+    SKEW_FOLLOWS_UNCONCERNED, /* it is the same with a skew as without */
+    SKEW_FOLLOWS_UNKNOWN,     /* not to be seen from outside, or not readable */
+};
+
+/* How a wait or a timer was given its end. */
+enum skew_timer_mode {
+    SKEW_TIMER_NONE,     /* it is no timer */
+    SKEW_TIMER_ABSOLUTE, /* as a time of a clock */
+    SKEW_TIMER_RELATIVE, /* as a length of time */
+    SKEW_TIMER_UNKNOWN,  /* the kernel does not show it */
+};
+
+/* One finding of an inspection. */
+struct skew_finding {
+    const char *subject; /* a literal: "vdso", "wait", "timerfd", "timer", "counter", ... */
+    bool clocked;        /* it goes by a clock, */
+    clockid_t clock;     /* which is this */
+    enum skew_timer_mode mode;
+    enum skew_follows follows;
+    size_t count;   /* of threads, timers, places; 0 where nothing is counted */
+    bool due_known; /* it ends, or the first of them does, */
+    int64_t due_ns; /* in so many nanoseconds; below 0 where it is about to */
+    char found[320];
+    const char *meaning; /* for a skew: a literal */
+};
+
+/*
+ * What of a process a skew will move and what not, so far as it can be seen from outside:
+ * its waits, its timers, how its code reads clocks, what stands in the way. Stops nothing,
+ * writes nothing, needs no journal; takes some seconds at most. *findings is an array for
+ * free(3). SKEW_NOT_PERMITTED where the caller may not look into the process; what
+ * else cannot be seen is a finding that says so.
+ */
+enum skew_code skew_inspect(pid_t pid, char command[64], struct skew_finding **findings,
+                            size_t *count, struct skew_error *error);
+/* Only waits and timers, and of a large process only some of them: takes milliseconds. */
+enum skew_code skew_glance(pid_t pid, struct skew_finding **findings, size_t *count,
+                           struct skew_error *error);
+
+/* The name of its clock; "" where it has none. */
+const char *skew_finding_clock(const struct skew_finding *finding);
+/*
+ * True for a wait or timer that will not, or perhaps not, be moved by a skew of these clocks
+ * although it goes by one of them. 0 stands for skew_clocks_default().
+ */
+bool skew_finding_concerns(const struct skew_finding *finding, uint64_t clocks);
+
 /*
  * Drops every capability of the calling thread that no operation needs, so
  * call it before other threads exist (capabilities(7): they are per thread).
