@@ -17,6 +17,7 @@
 struct following {
     int64_t group;
     int starter; /* --detach: a pipe to who waits for the beginning; else, or then, -1 */
+    bool quiet;  /* says no more than what went wrong */
 };
 
 static void beginning_tell(const struct following *following, int status)
@@ -43,14 +44,19 @@ static void detach(struct following *following)
         return;
 }
 
-static void began(void *context, bool told)
+static void began(void *context, enum skew_follow_way way)
 {
+    static const char *const ways[] = {
+        [SKEW_FOLLOWS_TOLD] = "the kernel tells it of processes",
+        [SKEW_FOLLOWS_POLLING] = "it looks for processes every few milliseconds",
+        [SKEW_FOLLOWS_ATTACHED] = "it is attached to all of them: no debugger can be, and each "
+                                  "signal stops them for a moment",
+    };
     struct following *following = context;
 
-    message_print("group g%lld is followed by process %d; %s", (long long)following->group,
-                  (int)getpid(),
-                  told ? "the kernel tells it of processes"
-                       : "it looks for processes every few milliseconds");
+    if (!following->quiet)
+        message_print("group g%lld is followed by process %d; %s", (long long)following->group,
+                      (int)getpid(), ways[way]);
     if (following->starter >= 0) {
         beginning_tell(following, SKEW_OK);
         detach(following);
@@ -73,6 +79,10 @@ static int end_tell(int64_t group, enum skew_follow_end end, int signal)
         message_print("group g%lld is followed no more: it is recovered, or another follows it",
                       (long long)group);
         return SKEW_OK;
+    case SKEW_FOLLOW_EXPIRED:
+        message_print("the time of group g%lld is over; its processes are put back",
+                      (long long)group);
+        return SKEW_OK;
     case SKEW_FOLLOW_SIGNAL:
         message_print("stopped by SIG%s; group g%lld stays skewed and is followed by nobody: "
                       "skewctl follow --id g%lld takes it up again",
@@ -85,8 +95,12 @@ static int end_tell(int64_t group, enum skew_follow_end end, int signal)
 static int follow_run(const struct options *options, struct following *following,
                       struct noticer *notices)
 {
-    struct skew_follow follow = {
-        .notices = notices, .ready = began, .refused = refused, .context = following};
+    struct skew_follow follow = {.mode = options->follow,
+                                 .force = options->force,
+                                 .notices = notices,
+                                 .ready = began,
+                                 .refused = refused,
+                                 .context = following};
     struct skew_engine *engine;
     struct skew_error error = {0};
     enum skew_follow_end end;
@@ -97,8 +111,10 @@ static int follow_run(const struct options *options, struct following *following
         return (int)code;
     code = skew_follow(engine, following->group, &follow, &end, &signal, &error);
     skew_engine_close(engine);
-    return code == SKEW_OK ? end_tell(following->group, end, signal)
-                           : (int)message_error(&error, "");
+    if (code != SKEW_OK)
+        return (int)message_error(&error, "");
+    return following->quiet && end != SKEW_FOLLOW_SIGNAL ? SKEW_OK
+                                                         : end_tell(following->group, end, signal);
 }
 
 /* It tells SKEW_OK when it has begun, or what it ends with before that. */
@@ -145,6 +161,13 @@ int follow_group(const struct options *options, int64_t group, struct noticer *n
     return beginning_await(ends[0]);
 }
 
+int follow_group_quietly(const struct options *options, int64_t group, struct noticer *notices)
+{
+    struct following following = {.group = group, .starter = -1, .quiet = true};
+
+    return follow_run(options, &following, notices);
+}
+
 enum skew_code follow_prepare(struct noticer **notices)
 {
     struct skew_error error = {0};
@@ -153,13 +176,49 @@ enum skew_code follow_prepare(struct noticer **notices)
                                                                 : message_error(&error, "");
 }
 
-int command_follow(const struct options *options)
+static int follow_one(const struct options *options, int64_t group)
 {
     struct noticer *notices = NULL;
     int status = (int)follow_prepare(&notices);
 
     if (status == SKEW_OK)
-        status = follow_group(options, options->groups.numbers[0], notices);
+        status = follow_group(options, group, notices);
     skew_notices_close(notices);
     return status;
+}
+
+/* All whose follower died; each takes a process, so there is one at most without --detach. */
+static int follow_lost(const struct options *options)
+{
+    struct skew_engine *engine;
+    struct skew_error error = {0};
+    int64_t *groups = NULL;
+    size_t count = 0;
+    enum skew_code code = command_open_engine(options, false, &engine);
+
+    if (code != SKEW_OK)
+        return (int)code;
+    code = skew_group_list_lost(engine, &groups, &count, &error);
+    skew_engine_close(engine);
+    int status = code == SKEW_OK ? SKEW_OK : (int)message_error(&error, "");
+    if (count > 1 && !options->detach) {
+        status = (int)message_usage("%zu groups have lost their followers; name one with --id, or "
+                                    "follow them all in the background with --detach",
+                                    count);
+        count = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int one = follow_one(options, groups[i]);
+        status = one != SKEW_OK ? one : status;
+    }
+    if (code == SKEW_OK && count == 0 && status == SKEW_OK)
+        message_print("no group has lost its follower");
+    free(groups);
+    return status;
+}
+
+int command_follow(const struct options *options)
+{
+    return options->groups.count ? follow_one(options, options->groups.numbers[0])
+                                 : follow_lost(options);
 }

@@ -13,6 +13,9 @@
  */
 int follow_group(const struct options *options, int64_t group, struct noticer *notices);
 
+/* The same in the foreground, for a command that was run: says no more than what went wrong. */
+int follow_group_quietly(const struct options *options, int64_t group, struct noticer *notices);
+
 /* Opens what follow_group needs, before anything is traced; has said what failed. */
 enum skew_code follow_prepare(struct noticer **notices);
 

@@ -97,8 +97,9 @@ static unsigned option_commands(int option)
     case OPTION_OFFSET:
     case OPTION_CLOCK:
     case OPTION_FOR:
-    case OPTION_FORCE:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
+    case OPTION_FORCE:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_FOLLOW);
     case OPTION_DRY_RUN:
     case OPTION_PARTIAL:
         return FOR(COMMAND_INJECT);
@@ -275,13 +276,28 @@ static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
 
 /* What has been named so far, to find what is missing or contradicts itself. */
 struct named {
-    const char *follow; /* how; NULL for the usual way */
     bool offset;
     bool clock;
 };
 
-static enum skew_code option_store(int option, char *value, struct options *options,
-                                   struct named *named)
+/* NULL for the command's usual way. */
+static enum skew_code follow_parse(const char *text, enum command command,
+                                   enum skew_follow_mode *mode)
+{
+    const char *way = text ? text : command == COMMAND_RUN ? "exact" : "watch";
+
+    if (*mode != SKEW_FOLLOW_NONE)
+        return message_usage("--follow is given twice; give it once");
+    *mode = strcmp(way, "exact") == 0   ? SKEW_FOLLOW_EXACT
+            : strcmp(way, "watch") == 0 ? SKEW_FOLLOW_WATCH
+                                        : SKEW_FOLLOW_NONE;
+    return *mode != SKEW_FOLLOW_NONE
+               ? SKEW_OK
+               : message_usage("'%.80s' is no way to follow; choose watch or exact", text);
+}
+
+static enum skew_code option_store(int option, char *value, enum command command,
+                                   struct options *options, struct named *named)
 {
     switch (option) {
     case 'p':
@@ -300,9 +316,7 @@ static enum skew_code option_store(int option, char *value, struct options *opti
         options->partial = true;
         return SKEW_OK;
     case OPTION_FOLLOW:
-        options->follow = true;
-        named->follow = value;
-        return SKEW_OK;
+        return follow_parse(value, command, &options->follow);
     case OPTION_DETACH:
         options->detach = true;
         return SKEW_OK;
@@ -377,9 +391,6 @@ static enum skew_code options_check(enum command command, const struct options *
 
     switch (command) {
     case COMMAND_INJECT:
-        if (named->follow && strcmp(named->follow, "watch") != 0)
-            return message_usage("'%.80s' is no way to follow running processes; it is watch",
-                                 named->follow);
         if (!processes)
             return message_usage("inject has no process to work on; name one with -p PID, or "
                                  "several with --tree, --cgroup, --container or --pidns");
@@ -394,9 +405,6 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("inject has no offset to add; give one, like --offset -5m");
         return SKEW_OK;
     case COMMAND_RUN:
-        if (named->follow && strcmp(named->follow, "exact") != 0)
-            return message_usage("'%.80s' is no way to follow a command; it is exact",
-                                 named->follow);
         if (!options->arguments)
             return message_usage("run has no command to execute; give one behind --");
         if (!named->offset)
@@ -411,9 +419,9 @@ static enum skew_code options_check(enum command command, const struct options *
                                  "one of them");
         return SKEW_OK;
     case COMMAND_FOLLOW:
-        if (options->ids.count != 0 || options->groups.count != 1)
-            return message_usage("follow needs one group; give its id, like --id g3, as list "
-                                 "shows it");
+        if (options->ids.count != 0 || options->groups.count > 1)
+            return message_usage("follow takes one group by its id, like --id g3, as list shows "
+                                 "it, or without --id those that have lost their followers");
         return SKEW_OK;
     case COMMAND_INSPECT:
         if (!options->pids.count)
@@ -450,7 +458,7 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
         if (!(option_commands(option) & FOR(command)))
             return message_usage("%s takes no --%s; see skewctl %s --help", commands[command],
                                  option_name(option), commands[command]);
-        code = option_store(option, optarg, options, &named);
+        code = option_store(option, optarg, command, options, &named);
         if (code != SKEW_OK)
             return code;
     }

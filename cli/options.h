@@ -38,10 +38,10 @@ struct options {
     bool dry_run;
     bool repair;  /* scan */
     bool partial; /* inject: without those that cannot be */
-    bool follow;  /* inject: and what comes later; run: and what is executed later */
     bool detach;  /* in the background */
     bool suspend_seccomp;
-    const char *journal; /* NULL: the default place */
+    enum skew_follow_mode follow; /* inject: and what comes later; run: and what is executed */
+    const char *journal;          /* NULL: the default place */
     int64_t offset_ns;
     uint64_t clocks;     /* 0: the default set */
     int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0: never */

@@ -12,6 +12,7 @@
  * dies before it has attached, the command is not executed.
  */
 #include "cli/commands.h"
+#include "cli/follow.h"
 #include "cli/message.h"
 
 #include <errno.h>
@@ -102,21 +103,27 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
     struct skew_report report;
     struct skew_run_end end;
     struct skew_error error = {0};
-    enum skew_code code = skew_privileges_drop(false, &error);
+    struct noticer *notices = NULL;
+    bool watches = options->follow == SKEW_FOLLOW_WATCH;
+    enum skew_code code = skew_privileges_drop(watches, &error);
 
     if (code != SKEW_OK)
         return (int)message_error(&error, "");
-    code = command_open_engine(options, false, &engine);
+    code = watches ? follow_prepare(&notices) : SKEW_OK;
+    if (code == SKEW_OK)
+        code = command_open_engine(options, false, &engine);
     if (code != SKEW_OK)
         return (int)code;
     code = skew_run(engine, &run, &report, &end, &error);
     skew_engine_close(engine);
+    if (code == SKEW_OK && watches && !end.signal)
+        return follow_group_quietly(options, end.group, notices);
     if (end.signal)
         message_print("group g%" PRId64 " is not followed any more, because of SIG%s; it stays "
                       "skewed until it is recovered",
                       end.group, sigabbrev_np(end.signal));
     /* Later, what could not be executed or skewed has been said. */
-    if (code != SKEW_OK && helper->socket >= 0)
+    if (code != SKEW_OK && (helper->socket >= 0 || options->follow == SKEW_FOLLOW_EXACT))
         message_error(&error, report.command);
     return (int)code;
 }

@@ -190,7 +190,9 @@ static enum skew_code inject_looked(struct skew_engine *engine, const struct tar
                                     const struct skew_request *request, present_act *present,
                                     struct skew_report *report, struct skew_error *error)
 {
-    enum skew_code code = look_touchable(look, error);
+    /* Who is held by the follower of its group is updated without being stopped. */
+    bool held = injected_whole(look, row) && follower_of(engine, look->target.pid) != 0;
+    enum skew_code code = held ? SKEW_OK : look_touchable(look, error);
     if (code == SKEW_OK) {
         code = look_skewable(look, request->force, error);
     }
@@ -397,7 +399,9 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
     struct target guard;
     struct look look;
     struct journal_injection row;
-    enum skew_code code = act == recover_act ? follower_dismiss_of(engine, pid, error) : SKEW_OK;
+    /* Not under its lock: the follower may be waiting for that. */
+    int64_t followed = act == recover_act ? follower_of(engine, pid) : 0;
+    enum skew_code code = followed != 0 ? follower_dismiss(engine, followed, error) : SKEW_OK;
     if (code != SKEW_OK) {
         return code;
     }

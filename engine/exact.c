@@ -39,15 +39,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/attach.h"
+#include "engine/enrol.h"
 #include "engine/error.h"
+#include "engine/exact.h"
 #include "engine/followed.h"
-#include "engine/follower.h"
 #include "engine/private.h"
 #include "engine/remote.h"
 #include "engine/scope.h"
 
 /* SIGCHLD and SIGUSR1 say when to look; this is for those to whom they do not come. */
 #define LOOK_ANYWAY_MS 250
+/* Between two looks for members that came from elsewhere, */
+#define LOOK_NS    INT64_C(100000000)
+#define LOOK_SHARE 50 /* and they take no more of a processor than 1 in this */
 /* However much happens, the group is looked at each time so much has. */
 #define EVENTS_TOGETHER 256
 
@@ -56,20 +61,6 @@ struct program {
     pid_t pid;
     bool newborn;      /* to be skewed at its next stop */
     int64_t injection; /* 0 for none */
-};
-
-struct exact {
-    struct skew_engine *engine;
-    const struct skew_run *run;
-    struct follower follower;   /* with run->follow; */
-    struct journal_group group; /* as last read */
-    int changes;                /* signalfd(2) of SIGCHLD */
-    struct program *programs;
-    size_t count;
-    size_t capacity;
-    struct skew_report *report;
-    struct skew_error *error;
-    enum skew_code code;
 };
 
 static struct program *program_find(struct exact *exact, pid_t pid)
@@ -121,6 +112,13 @@ static bool newborn_is(struct exact *exact, pid_t pid)
 {
     const struct program *program = program_find(exact, pid);
     return program != NULL && program->newborn;
+}
+
+/* Whether the group is to be followed on; exact->group is as it is now. */
+static bool group_check(struct exact *exact)
+{
+    return follower_check(exact->engine, exact->follower, &exact->group, &exact->code,
+                          exact->error);
 }
 
 /* stop window begins */
@@ -186,25 +184,15 @@ static void program_end(struct exact *exact, pid_t pid)
  * With the skew that the group has now. Whoever changes that writes it down before it looks
  * who the members are; so it is read again once this is one.
  */
-static enum skew_code member_inject(struct exact *exact, pid_t pid, struct skew_report *report,
-                                    struct skew_error *error)
+static enum skew_code member_enrol(struct exact *exact, pid_t pid, struct skew_report *report,
+                                   struct skew_error *error)
 {
-    struct journal_error journal_error = {0};
     struct journal_group before;
     enum skew_code code;
     do {
         before = exact->group;
-        struct skew_request request = exact->run->request;
-        request.offset_ns = before.offset_ns;
-        request.clocks = before.clocks;
-        code = skew_inject(exact->engine, pid, &request, report, error);
-        if (code == SKEW_OK && journal_group_join(exact->engine->journal, before.id, report->id,
-                                                  &journal_error) != JOURNAL_OK) {
-            code = error_from_journal(error, pid, &journal_error);
-        }
-    } while (code == SKEW_OK &&
-             follower_check(exact->engine, &exact->follower, &exact->group, &code, error) &&
-             (exact->group.offset_ns != before.offset_ns || exact->group.clocks != before.clocks));
+        code = enrol(exact->engine, &before, pid, exact->request.force, report, error);
+    } while (code == SKEW_OK && group_check(exact) && enrol_changed(&before, &exact->group));
     return code;
 }
 
@@ -215,14 +203,14 @@ static void program_begin(struct exact *exact, pid_t pid)
     struct skew_error error = {0};
     struct program *program = program_find(exact, pid);
     program->newborn = false;
-    enum skew_code code =
-        exact->run->follow ? member_inject(exact, pid, &report, &error)
-                           : skew_inject(exact->engine, pid, &exact->run->request, &report, &error);
+    enum skew_code code = exact->follower != NULL
+                              ? member_enrol(exact, pid, &report, &error)
+                              : skew_inject(exact->engine, pid, &exact->request, &report, &error);
     program->injection = code == SKEW_OK ? report.id : 0;
-    if (code != SKEW_OK && code != SKEW_NOT_FOUND && exact->run->refused != NULL) {
-        exact->run->refused(exact->run->context, &report, &error);
+    if (code != SKEW_OK && code != SKEW_NOT_FOUND && exact->refused != NULL) {
+        exact->refused(exact->context, &report, &error);
     }
-    if (!exact->run->follow) {
+    if (exact->once) {
         *exact->report = report;
         *exact->error = error;
         exact->code = code;
@@ -261,7 +249,7 @@ static bool event_handle(struct exact *exact, const struct followed_event *event
         if (newborn_is(exact, event->tid)) {
             program_begin(exact, event->tid);
             /* The stop that it is in now is seen next. */
-            return exact->run->follow;
+            return !exact->once;
         }
         followed_continue(event);
         break;
@@ -283,19 +271,69 @@ static bool event_handle(struct exact *exact, const struct followed_event *event
 static void changes_await(const struct exact *exact)
 {
     struct signalfd_siginfo ignored;
-    struct pollfd changes[] = {{.fd = exact->changes, .events = POLLIN},
-                               {.fd = exact->follower.signals, .events = POLLIN}};
+    struct pollfd changes[] = {
+        {.fd = exact->changes, .events = POLLIN},
+        {.fd = exact->follower != NULL ? exact->follower->signals : -1, .events = POLLIN}};
     if (poll(changes, 2, LOOK_ANYWAY_MS) > 0 && changes[0].revents != 0 &&
         read(exact->changes, &ignored, sizeof ignored) < 0) {
         return;
     }
 }
 
+/* A running member that is attached to now: what it executed before that, it began unskewed. */
+static void member_attached(void *context, pid_t pid, bool whole)
+{
+    struct exact *exact = context;
+    struct program *program = whole ? NULL : program_add(exact, pid);
+    if (program != NULL) {
+        program->newborn = true;
+        followed_interrupt(pid);
+    }
+}
+
+static enum skew_code member_place(void *context, pid_t pid)
+{
+    struct exact *exact = context;
+    struct skew_report report = {.pid = pid};
+    struct skew_error error = {0};
+    enum skew_code code = member_enrol(exact, pid, &report, &error);
+    if (code != SKEW_OK && code != SKEW_NOT_FOUND && exact->refused != NULL) {
+        exact->refused(exact->context, &report, &error);
+    }
+    return code;
+}
+
+/*
+ * Attaches to the members that are not attached to yet, at the `beginning` also to those that
+ * only the journal knows. False where there are none.
+ */
+static bool members_attach(struct exact *exact, bool beginning)
+{
+    struct attach attach = {.engine = exact->engine,
+                            .group = &exact->group,
+                            .membership = exact->membership,
+                            .place = member_place,
+                            .attached = member_attached,
+                            .context = exact};
+    if (exact->membership == NULL) {
+        return false;
+    }
+    int64_t began_ns = monotonic_now();
+    size_t news = (beginning ? attach_recalled(&attach) : 0) + attach_members(&attach);
+    int64_t now_ns = monotonic_now(), pause_ns = (now_ns - began_ns) * LOOK_SHARE;
+    exact->look_ns = now_ns + (pause_ns > LOOK_NS ? pause_ns : LOOK_NS);
+    return news > 0;
+}
+
 static void events_handle(struct exact *exact)
 {
     for (unsigned handled = 1;; handled++) {
         struct followed_event event = followed_next();
-        if (event.kind == FOLLOWED_NOBODY || !event_handle(exact, &event)) {
+        if (event.kind == FOLLOWED_NOBODY && !members_attach(exact, false)) {
+            exact->alone = true;
+            return;
+        }
+        if (!event_handle(exact, &event)) {
             return;
         }
         if (event.kind == FOLLOWED_QUIET) {
@@ -303,9 +341,11 @@ static void events_handle(struct exact *exact)
         } else if (handled % EVENTS_TOGETHER != 0) {
             continue;
         }
-        if (exact->run->follow && !follower_check(exact->engine, &exact->follower, &exact->group,
-                                                  &exact->code, exact->error)) {
+        if (exact->follower != NULL && !group_check(exact)) {
             return;
+        }
+        if (exact->membership != NULL && monotonic_now() >= exact->look_ns) {
+            members_attach(exact, false);
         }
     }
 }
@@ -313,15 +353,19 @@ static void events_handle(struct exact *exact)
 static void *exact_main(void *context)
 {
     struct exact *exact = context;
-    exact->code = followed_seize(exact->run->pid, exact->run->follow, exact->error);
+    if (exact->pid != 0) {
+        exact->code = followed_seize(exact->pid, !exact->once, exact->error);
+    } else {
+        members_attach(exact, true);
+    }
     if (exact->code != SKEW_OK) {
         return NULL;
     }
-    if (exact->run->attached != NULL) {
-        exact->run->attached(exact->run->context);
+    if (exact->attached != NULL) {
+        exact->attached(exact->context);
     }
-    if (!exact->run->follow) {
-        exact->code = error_set(exact->error, SKEW_NOT_FOUND, exact->run->pid, 0, "run",
+    if (exact->once) {
+        exact->code = error_set(exact->error, SKEW_NOT_FOUND, exact->pid, 0, "run",
                                 "it ended without executing a program");
     }
     events_handle(exact);
@@ -329,7 +373,7 @@ static void *exact_main(void *context)
 }
 
 /* The tracer thread takes no signals, and its end lets everybody go. */
-static enum skew_code exact_run(struct exact *exact)
+enum skew_code exact_run(struct exact *exact)
 {
     sigset_t changes, all, previous, meanwhile;
     pthread_t thread;
@@ -337,7 +381,7 @@ static enum skew_code exact_run(struct exact *exact)
     sigaddset(&changes, SIGCHLD);
     scoped_descriptor descriptor = signalfd(-1, &changes, SFD_CLOEXEC | SFD_NONBLOCK);
     if (descriptor < 0) {
-        return error_set(exact->error, SKEW_FAILED, exact->run->pid, errno, "run",
+        return error_set(exact->error, SKEW_FAILED, exact->pid, errno, "follow",
                          "cannot wait for signals");
     }
     exact->changes = descriptor;
@@ -350,84 +394,45 @@ static enum skew_code exact_run(struct exact *exact)
         pthread_sigmask(SIG_SETMASK, &meanwhile, NULL);
         pthread_join(thread, NULL);
     } else {
-        exact->code = error_set(exact->error, SKEW_FAILED, exact->run->pid, errnum, "run",
+        exact->code = error_set(exact->error, SKEW_FAILED, exact->pid, errnum, "follow",
                                 "cannot start the tracer thread");
     }
     pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    free(exact->programs);
+    exact->programs = NULL;
     return exact->code;
 }
 
-/* A group of its own, with us as its follower. */
-static enum skew_code group_begin(struct exact *exact)
+static void ready(void *context)
 {
-    struct journal *journal = exact->engine->journal;
-    struct journal_error journal_error = {0};
-    struct journal_group *group = &exact->group;
-    const struct skew_request *request = &exact->run->request;
-    pid_t pid = exact->run->pid;
-    uint64_t clocks = request->clocks != 0 ? request->clocks : skew_clocks_default();
-    *group = (struct journal_group){
-        .offset_ns = request->offset_ns, .clocks = clocks, .follow = JOURNAL_FOLLOW_EXACT};
-    snprintf(group->selectors, sizeof group->selectors, "run:%s", exact->run->command);
-    enum skew_code code = target_world_read(group->boot_id, &group->pid_namespace, exact->error);
-    if (code == SKEW_OK && (journal_group_plan(journal, group, &journal_error) != JOURNAL_OK ||
-                            journal_group_advance(journal, group->id, JOURNAL_GROUP_ACTIVE,
-                                                  &journal_error) != JOURNAL_OK)) {
-        code = error_from_journal(exact->error, pid, &journal_error);
+    const struct following *following = context;
+    const struct skew_follow *follow = following->follow;
+    if (follow->ready != NULL) {
+        follow->ready(follow->context, SKEW_FOLLOWS_ATTACHED);
     }
-    return code == SKEW_OK
-               ? follower_claim(exact->engine, group->id, &exact->follower, exact->error)
-               : code;
 }
 
-/* Where nobody is left. Listing tells the rows of those who are gone. */
-static void group_end(struct exact *exact)
+static void refused(void *context, const struct skew_report *report, const struct skew_error *error)
 {
-    struct skew_report *reports = NULL;
-    struct journal_injection *members = NULL;
-    struct skew_error ignored;
-    struct journal_error journal_ignored;
-    size_t count = 0;
-    skew_list(exact->engine, false, &reports, &count, &ignored);
-    free(reports);
-    if (journal_group_members(exact->engine->journal, exact->group.id, false, &members, &count,
-                              &journal_ignored) == JOURNAL_OK &&
-        count == 0) {
-        journal_group_advance(exact->engine->journal, exact->group.id, JOURNAL_GROUP_ENDED,
-                              &journal_ignored);
+    const struct following *following = context;
+    const struct skew_follow *follow = following->follow;
+    if (follow->refused != NULL) {
+        follow->refused(follow->context, report, error);
     }
-    free(members);
 }
 
-enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
-                        struct skew_report *report, struct skew_run_end *end,
-                        struct skew_error *error)
+enum skew_code exact_follow(struct following *following, struct skew_error *error)
 {
-    *report = (struct skew_report){.pid = run->pid};
-    *end = (struct skew_run_end){0};
-    if (engine->unusable.code != SKEW_OK) {
-        *error = engine->unusable;
-        return error->code;
-    }
-    scoped_memory struct exact *exact = calloc(1, sizeof *exact);
-    if (exact == NULL) {
-        return error_set(error, SKEW_FAILED, run->pid, 0, "run", "out of memory");
-    }
-    *exact = (struct exact){.engine = engine,
-                            .run = run,
-                            .follower = {.signals = -1},
-                            .report = report,
-                            .error = error};
-    enum skew_code code = run->follow ? group_begin(exact) : SKEW_OK;
-    if (code == SKEW_OK) {
-        code = exact_run(exact);
-    }
-    end->group = exact->group.id;
-    end->signal = exact->follower.signal;
-    if (exact->group.id != 0) {
-        follower_release(engine, &exact->follower);
-        group_end(exact);
-    }
-    free(exact->programs);
+    struct exact exact = {.engine = following->engine,
+                          .follower = &following->follower,
+                          .group = following->group,
+                          .membership = following->membership,
+                          .request = {.force = following->follow->force},
+                          .attached = ready,
+                          .refused = refused,
+                          .context = following,
+                          .error = error};
+    enum skew_code code = exact_run(&exact);
+    following->alone = exact.alone;
     return code;
 }

@@ -11,6 +11,7 @@
 
 #include "engine/error.h"
 #include "engine/follower.h"
+#include "engine/group.h"
 #include "engine/private.h"
 
 static bool is_followed(struct skew_engine *engine, int64_t id)
@@ -65,5 +66,8 @@ enum skew_code skew_recover_expired(struct skew_engine *engine, skew_expired_fai
         }
     }
     free(rows);
+    if (count > 0) {
+        groups_settle(engine);
+    }
     return SKEW_OK;
 }

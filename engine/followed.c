@@ -45,6 +45,11 @@ enum skew_code followed_seize(pid_t pid, bool descendants, struct skew_error *er
     return SKEW_OK;
 }
 
+void followed_interrupt(pid_t tid)
+{
+    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+}
+
 static struct followed_event stop_read(const siginfo_t *info)
 {
     struct followed_event event = {.kind = FOLLOWED_PASSING, .tid = info->si_pid};

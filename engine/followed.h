@@ -32,6 +32,9 @@ struct followed_event {
  */
 enum skew_code followed_seize(pid_t pid, bool descendants, struct skew_error *error);
 
+/* Has an attached thread that runs come to its next FOLLOWED_READY. */
+void followed_interrupt(pid_t tid);
+
 /* The next event that is due. Does not wait; SIGCHLD tells when there may be one. */
 struct followed_event followed_next(void);
 

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/scope.h"
 
@@ -178,7 +179,8 @@ enum skew_code follower_claim(struct skew_engine *engine, int64_t group, struct 
     /* Only now is it certain that whoever recovers the group will see the claim. */
     struct journal_group now;
     enum skew_code checked = SKEW_OK;
-    if (code == SKEW_OK && !follower_check(engine, follower, &now, &checked, error)) {
+    if (code == SKEW_OK && !follower_check(engine, follower, &now, &checked, error) &&
+        !follower->expired) {
         code = checked != SKEW_OK ? checked
                                   : error_set(error, SKEW_REFUSED, 0, 0, "follow",
                                               "group g%lld is being recovered", (long long)group);
@@ -213,8 +215,9 @@ bool follower_check(struct skew_engine *engine, struct follower *follower,
         }
     }
     *code = group_read(engine, follower->group, group, error);
-    return *code == SKEW_OK && follower->signal == 0 && group->phase == JOURNAL_GROUP_ACTIVE &&
-           group->follower.pid == follower->self.pid &&
+    follower->expired = *code == SKEW_OK && deadline_passed(group->deadline_ns);
+    return *code == SKEW_OK && follower->signal == 0 && !follower->expired &&
+           group->phase == JOURNAL_GROUP_ACTIVE && group->follower.pid == follower->self.pid &&
            group->follower.start_time == follower->self.start_time;
 }
 
@@ -299,37 +302,21 @@ void follower_report(struct skew_engine *engine, struct skew_report *reports, si
     free(groups);
 }
 
-/* Field of a status of /proc; 0 where it cannot be read. */
-static pid_t status_number(pid_t pid, const char *field)
+int64_t follower_of(struct skew_engine *engine, pid_t pid)
 {
-    char path[64];
-    char text[4096];
-    uint64_t value;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    return proc_file_read(AT_FDCWD, path, text, sizeof text) > 0 &&
-                   status_field_parse(text, field, 10, &value)
-               ? (pid_t)value
-               : 0;
-}
-
-enum skew_code follower_dismiss_of(struct skew_engine *engine, pid_t pid, struct skew_error *error)
-{
-    pid_t tracer = status_number(pid, "TracerPid");
-    pid_t process = tracer != 0 ? status_number(tracer, "Tgid") : 0;
+    pid_t tracer = process_status_number(pid, "TracerPid");
+    pid_t process = tracer != 0 ? process_status_number(tracer, "Tgid") : 0;
     scoped_memory struct journal_group *groups = NULL;
-    struct journal_error journal_error = {0};
+    struct journal_error ignored;
     size_t count = 0;
-    if (process == 0) {
-        return SKEW_OK;
+    if (process == 0 ||
+        journal_group_list(engine->journal, false, &groups, &count, &ignored) != JOURNAL_OK) {
+        return 0;
     }
-    if (journal_group_list(engine->journal, false, &groups, &count, &journal_error) != JOURNAL_OK) {
-        return error_from_journal(error, pid, &journal_error);
-    }
-    enum skew_code code = SKEW_OK;
-    for (size_t i = 0; i < count && code == SKEW_OK; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (groups[i].follow == JOURNAL_FOLLOW_EXACT && groups[i].follower.pid == process) {
-            code = follower_dismiss(engine, groups[i].id, error);
+            return groups[i].id;
         }
     }
-    return code;
+    return 0;
 }

@@ -15,15 +15,16 @@ struct follower {
     int signals; /* for poll(2): readable when follower_check has something to say */
     int signal;  /* SIGINT, SIGTERM or SIGHUP, once it came; else 0 */
     bool claimed;
+    bool expired;          /* the deadline of the group has passed */
     uint64_t previous[16]; /* sigset_t, blocked signals of the thread before */
 };
 
 /*
  * Claims a live group for this process. SKEW_REFUSED where a skewctl that lives follows it,
- * or it is being recovered; a dead one's place is taken. From then until
- * follower_release the calling thread, which must be the only one that does not block
- * them, blocks SIGUSR1, by which it is woken, and SIGINT, SIGTERM and SIGHUP where they
- * are not ignored. SIGUSR1 is ignored ever after: it may come late.
+ * or it is being recovered; one whose deadline has passed can be claimed, to recover it; a dead
+ * one's place is taken. From then until follower_release the calling thread, which must be the only
+ * one that does not block them, blocks SIGUSR1, by which it is woken, and SIGINT, SIGTERM and
+ * SIGHUP where they are not ignored. SIGUSR1 is ignored ever after: it may come late.
  */
 enum skew_code follower_claim(struct skew_engine *engine, int64_t group, struct follower *follower,
                               struct skew_error *error);
@@ -32,8 +33,9 @@ void follower_release(struct skew_engine *engine, struct follower *follower);
 
 /*
  * The group as it is now. False if it is not to be followed any more by us: it is being
- * recovered or has ended, another has taken it over, or a signal came, which
- * follower->signal tells then; or the journal could not be read: *code. Never waits.
+ * recovered or has ended, another has taken it over, its deadline has passed, or a signal
+ * came, as follower->expired and ->signal tell then; or the journal could not be read:
+ * *code. Never waits.
  */
 bool follower_check(struct skew_engine *engine, struct follower *follower,
                     struct journal_group *group, enum skew_code *code, struct skew_error *error);
@@ -52,10 +54,8 @@ enum skew_code follower_dismiss(struct skew_engine *engine, int64_t id, struct s
 
 /* Who follows the groups that the reports are of. What cannot be found out is left out. */
 void follower_report(struct skew_engine *engine, struct skew_report *reports, size_t count);
-/*
- * The same for the group whose follower traces this process (exact.c), if one does. The
- * caller may not have locked it: the follower may be waiting for that.
- */
-enum skew_code follower_dismiss_of(struct skew_engine *engine, pid_t pid, struct skew_error *error);
+
+/* The live group whose follower traces this process (exact.c); 0 where none does. */
+int64_t follower_of(struct skew_engine *engine, pid_t pid);
 
 #endif

@@ -216,21 +216,45 @@ void groups_settle(struct skew_engine *engine)
     free(groups);
 }
 
-enum skew_code skew_group_list(struct skew_engine *engine, int64_t **ids, size_t *count,
-                               struct skew_error *error)
+static bool group_is_lost(const struct journal_group *group)
+{
+    struct skew_error ignored;
+    bool alive;
+    return group->follow != JOURNAL_FOLLOW_NONE && group->phase == JOURNAL_GROUP_ACTIVE &&
+           follower_alive(group, &alive, &ignored) == SKEW_OK && !alive;
+}
+
+static enum skew_code groups_list(struct skew_engine *engine, bool lost, int64_t **ids,
+                                  size_t *count, struct skew_error *error)
 {
     struct journal_error journal_error = {0};
     scoped_memory struct journal_group *groups = NULL;
+    size_t live;
+    *count = 0;
     groups_settle(engine);
-    if (journal_group_list(engine->journal, false, &groups, count, &journal_error) != JOURNAL_OK) {
+    if (journal_group_list(engine->journal, false, &groups, &live, &journal_error) != JOURNAL_OK) {
         return error_from_journal(error, 0, &journal_error);
     }
-    *ids = calloc(*count + 1, sizeof **ids);
+    *ids = calloc(live + 1, sizeof **ids);
     if (*ids == NULL) {
         return error_set(error, SKEW_FAILED, 0, 0, "list groups", "out of memory");
     }
-    for (size_t i = 0; i < *count; i++) {
-        (*ids)[i] = groups[i].id;
+    for (size_t i = 0; i < live; i++) {
+        if (!lost || group_is_lost(&groups[i])) {
+            (*ids)[(*count)++] = groups[i].id;
+        }
     }
     return SKEW_OK;
+}
+
+enum skew_code skew_group_list(struct skew_engine *engine, int64_t **ids, size_t *count,
+                               struct skew_error *error)
+{
+    return groups_list(engine, false, ids, count, error);
+}
+
+enum skew_code skew_group_list_lost(struct skew_engine *engine, int64_t **ids, size_t *count,
+                                    struct skew_error *error)
+{
+    return groups_list(engine, true, ids, count, error);
 }

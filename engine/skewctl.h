@@ -195,12 +195,19 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
  */
 enum skew_code skew_run_check(const char *command, struct skew_error *error);
 
+/* How those are skewed who are born, execute another program or join later. */
+enum skew_follow_mode {
+    SKEW_FOLLOW_NONE,  /* or: as the group was followed before */
+    SKEW_FOLLOW_WATCH, /* from outside, tracing nobody */
+    SKEW_FOLLOW_EXACT, /* attached to all: what they execute is skewed before it begins */
+};
+
 /* A process that is about to execute a program, which is to be skewed from its beginning. */
 struct skew_run {
     pid_t pid;
     const char *command; /* its name, for the group's row */
     struct skew_request request;
-    bool follow; /* and so are all programs that it and its descendants execute */
+    enum skew_follow_mode follow; /* whether what it and its descendants execute is, too */
     /* Each may be NULL, and is called on a thread of the engine's own. */
     void (*attached)(void *context); /* now it may call execve(2) */
     void (*refused)(void *context, const struct skew_report *report,
@@ -210,18 +217,23 @@ struct skew_run {
 
 /*
  * Attaches to the process, waits until it has executed a program, and skews that before
- * its first instruction. Without `follow` it then lets it go, and a program that cannot
- * be skewed is ended before it begins, with the code as its exit status. SKEW_NOT_FOUND
- * where the process ended without having executed anything. SIGCHLD must not be ignored.
+ * its first instruction. Then it lets it go, but with SKEW_FOLLOW_EXACT, and a program that
+ * cannot be skewed is ended before it begins, with the code as its exit status.
+ * SKEW_NOT_FOUND where the process ended without having executed anything. SIGCHLD must not
+ * be ignored.
  *
- * With `follow` it makes a group of all these programs, which go on unskewed where they
- * cannot be skewed, and stays attached until nobody is left, the group is recovered, or
- * SIGINT, SIGTERM or SIGHUP comes: then they run on, skewed and not followed. No other thread
- * of the program may take these signals, nor SIGUSR1.
+ * With SKEW_FOLLOW_WATCH the program is the first member of a group, for skew_follow() to go
+ * on with.
+ *
+ * With SKEW_FOLLOW_EXACT it makes a group of all programs that the process and its
+ * descendants execute, which go on unskewed where they cannot be skewed, and stays attached
+ * until nobody is left, the group is recovered, its deadline has passed, or SIGINT, SIGTERM
+ * or SIGHUP comes: then they run on, skewed and not followed. With both, no other thread of
+ * the program may take these signals, nor SIGUSR1.
  */
 struct skew_run_end {
     int64_t group; /* 0 where there is none */
-    int signal;    /* that ended the following; else 0 */
+    int signal;    /* that ended the following, or kept it from beginning; else 0 */
 };
 enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
                         struct skew_report *report, struct skew_run_end *end,
@@ -340,6 +352,10 @@ enum skew_code skew_group_recover_crashed(struct skew_engine *engine, int64_t gr
                                           struct skew_group_result *result,
                                           struct skew_error *error);
 
+/* The ids of the groups that were to be followed, and whose follower has died. */
+enum skew_code skew_group_list_lost(struct skew_engine *engine, int64_t **ids, size_t *count,
+                                    struct skew_error *error);
+
 /* The ids of the groups that have not ended. *ids is an array for free(3). */
 enum skew_code skew_group_list(struct skew_engine *engine, int64_t **ids, size_t *count,
                                struct skew_error *error);
@@ -360,19 +376,23 @@ enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_r
  * may take these signals. SKEW_REFUSED where the group is followed already.
  */
 struct noticer;
+enum skew_follow_way { SKEW_FOLLOWS_TOLD, SKEW_FOLLOWS_POLLING, SKEW_FOLLOWS_ATTACHED };
 struct skew_follow {
-    struct noticer *notices; /* of skew_notices_open */
-    /* Each may be NULL; called on the caller's thread. */
-    void (*ready)(void *context, bool told); /* from now on; by the kernel, or by polling */
+    enum skew_follow_mode mode;
+    bool force;              /* as in struct skew_request, for those who come */
+    struct noticer *notices; /* of skew_notices_open; SKEW_FOLLOW_EXACT needs none */
+    /* Each may be NULL; called on one thread, the caller's or the engine's own. */
+    void (*ready)(void *context, enum skew_follow_way way); /* from now on */
     void (*injected)(void *context, const struct skew_report *report, int64_t after_ns);
     void (*refused)(void *context, const struct skew_report *report,
                     const struct skew_error *error); /* it goes on unskewed */
     void *context;
 };
 enum skew_follow_end {
-    SKEW_FOLLOW_ALONE, /* there are no members any more; the group has ended */
-    SKEW_FOLLOW_RECOVERED,
-    SKEW_FOLLOW_SIGNAL, /* *signal */
+    SKEW_FOLLOW_ALONE,     /* there are no members any more; the group has ended */
+    SKEW_FOLLOW_RECOVERED, /* by another, or another follows it */
+    SKEW_FOLLOW_EXPIRED,   /* its deadline has passed; the members were put back */
+    SKEW_FOLLOW_SIGNAL,    /* *signal */
 };
 enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
                            const struct skew_follow *follow, enum skew_follow_end *end, int *signal,

@@ -381,3 +381,15 @@ int target_file_open(const struct target *target, const char *name, int flags)
     snprintf(path, sizeof path, "task/%d/%s", (int)target->live_tid, name);
     return openat(target->directory, path, flags | O_CLOEXEC);
 }
+
+pid_t process_status_number(pid_t pid, const char *field)
+{
+    char path[64];
+    char text[4096];
+    uint64_t value;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    return proc_file_read(AT_FDCWD, path, text, sizeof text) > 0 &&
+                   status_field_parse(text, field, 10, &value)
+               ? (pid_t)value
+               : 0;
+}

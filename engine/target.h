@@ -62,6 +62,8 @@ ssize_t proc_file_read(int directory, const char *name, char *buffer, size_t siz
 
 /* "TID/name", for a descriptor of /proc/PID/task. May be used during a stop. */
 #define TASK_PATH_SIZE 48
+/* A process or thread that /proc/PID/status names, as in TracerPid; 0 where it cannot be read. */
+pid_t process_status_number(pid_t pid, const char *field);
 void task_path_format(pid_t tid, const char *name, char path[TASK_PATH_SIZE]);
 
 /* One number of /proc/TID/status, in the given base. False where the field is absent. */

@@ -10,12 +10,17 @@
  * the readback see remote.c. The next command takes it from there. A stub that
  * a failure leaves behind is cleared as recover.c clears it, with nobody inside.
  * If the readback shows a wrong time the old parameters are put back the same way.
+ *
+ * A process that the follower of its group is attached to is not stopped, and nothing is read
+ * back through it: the same four writes, and what they wrote is read again. Death: as above.
  */
 #include <errno.h>
 
 #include "engine/clock.h"
 #include "engine/deadline.h"
 #include "engine/error.h"
+#include "engine/follower.h"
+#include "engine/members.h"
 #include "engine/memory.h"
 #include "engine/permit.h"
 #include "engine/private.h"
@@ -182,6 +187,48 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
                               : error_from_journal(error, look->target.pid, &journal_error);
 }
 
+/*
+ * One that the follower of its group is attached to cannot be stopped by another, nor need it be:
+ * it is given the parameters that members.c switches to. Nothing is measured in it.
+ */
+static enum skew_code update_held(struct skew_engine *engine, const struct look *look,
+                                  struct journal_injection *row, const struct image_skew *skew,
+                                  struct skew_report *report, struct skew_error *error)
+{
+    scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, true);
+    struct member member = {.pid = look->target.pid,
+                            .id = row->id,
+                            .guard = look->target,
+                            .memory = memory,
+                            .image_address = look->image_address};
+    enum skew_code code = SKEW_OK;
+    if (memory < 0) {
+        code = error_set(error, error_code_for(errno), member.pid, errno, "open memory",
+                         "cannot open its memory");
+    } else if (!look_holds(look, &engine->vdso, memory)) {
+        code = error_set(error, SKEW_FAILED, member.pid, 0, "look again",
+                         "the program was replaced or changed while it was looked at");
+    } else {
+        code = member_fill(&member, skew, error);
+    }
+    if (code == SKEW_OK) {
+        members_switch(&member, 1);
+        code = member_confirm(&member, error);
+    }
+    struct skew_error ignored;
+    enum skew_code settled = row_settle(engine, look, row, code == SKEW_OK, &ignored);
+    if (code != SKEW_OK || settled != SKEW_OK) {
+        *error = code != SKEW_OK ? *error : ignored;
+        return code != SKEW_OK ? code : settled;
+    }
+    row->offset_ns = image_skew_offset(skew);
+    row->clocks = skew->clocks;
+    row->deadline_ns = image_skew_deadline(skew);
+    report_from_row(row, report);
+    report->state = SKEW_STATE_ACTIVE;
+    return SKEW_OK;
+}
+
 enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
                                struct journal_injection *row, const struct skew_request *request,
                                struct skew_report *report, struct skew_error *error)
@@ -204,6 +251,9 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     code = row_ready(engine, look, row, request, error);
     if (code != SKEW_OK) {
         return code;
+    }
+    if (follower_of(engine, look->target.pid) != 0) {
+        return update_held(engine, look, row, &skew, report, error);
     }
     scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     if (filter == NULL) {

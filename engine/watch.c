@@ -30,12 +30,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/deadline.h"
+#include "engine/enrol.h"
 #include "engine/error.h"
-#include "engine/follower.h"
+#include "engine/follow.h"
 #include "engine/membership.h"
 #include "engine/notice.h"
 #include "engine/scope.h"
@@ -55,14 +54,12 @@
 struct watch {
     struct skew_engine *engine;
     const struct skew_follow *follow;
-    struct follower follower;
-    struct journal_group group; /* as last read */
-    struct membership *membership;
+    struct following *following;
+    const struct membership *membership;
     struct noticer *noticer;
     struct watched_table members;
-    struct stat program; /* our own: skewctl itself is never skewed by a follower */
-    pid_t last;          /* who was settled last */
-    int64_t look_ns;     /* CLOCK_MONOTONIC: when to look at everybody */
+    pid_t last;      /* who was settled last */
+    int64_t look_ns; /* CLOCK_MONOTONIC: when to look at everybody */
     bool short_of_memory;
 };
 
@@ -102,19 +99,6 @@ static struct watched *member_add(struct watch *watch, pid_t pid, unsigned by)
     return member;
 }
 
-/*
- * A skewctl that somebody runs from a shell that belongs, say to recover the group: skewed,
- * it could not know the kernel's vDSO by its own.
- */
-static bool program_is_ours(const struct watch *watch, pid_t pid)
-{
-    char path[64];
-    struct stat program;
-    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-    return stat(path, &program) == 0 && program.st_ino == watch->program.st_ino &&
-           program.st_dev == watch->program.st_dev;
-}
-
 static void born(struct watch *watch, const struct notice *notice)
 {
     const struct watched *parent = watched_find(&watch->members, notice->parent);
@@ -123,8 +107,7 @@ static void born(struct watch *watch, const struct notice *notice)
     bool whole = parent != NULL && parent->due_ns == 0 && by != 0 &&
                  noticer_way(watch->noticer) == NOTICE_BY_CONNECTOR;
     member_gone(watch, notice->pid);
-    if (by == 0 && membership_has_places(watch->membership) &&
-        !program_is_ours(watch, notice->pid)) {
+    if (by == 0 && membership_has_places(watch->membership) && !enrol_is_skewctl(notice->pid)) {
         by = membership_of(watch->membership, notice->pid);
     }
     struct watched *member = by != 0 ? member_add(watch, notice->pid, by) : NULL;
@@ -138,7 +121,7 @@ static void execed(struct watch *watch, const struct notice *notice)
     struct watched *member = watched_find(&watch->members, notice->pid);
     bool known = member != NULL && (member->by & (MEMBER_TREE | MEMBER_ALONE)) != 0;
     unsigned by = known ? member->by : membership_of(watch->membership, notice->pid);
-    if (by == 0 || program_is_ours(watch, notice->pid)) {
+    if (by == 0 || enrol_is_skewctl(notice->pid)) {
         watched_remove(&watch->members, notice->pid);
         return;
     }
@@ -198,7 +181,7 @@ static void process_consider(struct watch *watch, pid_t pid)
         member_gone(watch, pid);
         return;
     }
-    if (program_is_ours(watch, pid)) {
+    if (enrol_is_skewctl(pid)) {
         watched_remove(&watch->members, pid);
         return;
     }
@@ -246,8 +229,8 @@ static enum skew_code members_recall(struct watch *watch, struct skew_error *err
     struct journal_error journal_error = {0};
     scoped_memory struct journal_injection *rows = NULL;
     size_t count;
-    if (journal_group_members(watch->engine->journal, watch->group.id, false, &rows, &count,
-                              &journal_error) != JOURNAL_OK) {
+    if (journal_group_members(watch->engine->journal, watch->following->group.id, false, &rows,
+                              &count, &journal_error) != JOURNAL_OK) {
         return error_from_journal(error, 0, &journal_error);
     }
     for (size_t i = 0; i < count; i++) {
@@ -263,53 +246,6 @@ static enum skew_code members_recall(struct watch *watch, struct skew_error *err
         }
     }
     return SKEW_OK;
-}
-
-static struct skew_request request_of(const struct watch *watch)
-{
-    return (struct skew_request){.offset_ns = watch->group.offset_ns,
-                                 .clocks = watch->group.clocks,
-                                 .deadline_ns = watch->group.deadline_ns};
-}
-
-/* Whether it has the image, and the row of a member; else it is to be injected. */
-static enum skew_code member_look(struct watch *watch, const struct target *target, bool *whole,
-                                  struct skew_error *error)
-{
-    struct look look;
-    struct journal_injection row;
-    struct journal_error journal_error = {0};
-    enum skew_code code = look_with_row(watch->engine, target, &look, &row, error);
-    if (code != SKEW_OK) {
-        return code;
-    }
-    const struct skew_request request = request_of(watch);
-    *whole = look.situation == SITUATION_INJECTED && look.skewed &&
-             skew_is_requested(&look.skew, &request) &&
-             (row.id == 0 || row.phase == JOURNAL_ACTIVE);
-    if (*whole && row.id != 0 && row.group == 0 &&
-        journal_group_join(watch->engine->journal, watch->group.id, row.id, &journal_error) !=
-            JOURNAL_OK) {
-        code = error_from_journal(error, target->pid, &journal_error);
-    }
-    look_close(&look);
-    return code;
-}
-
-static enum skew_code member_inject(struct watch *watch, pid_t pid, struct skew_report *report,
-                                    struct skew_error *error)
-{
-    const struct skew_request request = request_of(watch);
-    struct journal_error journal_error = {0};
-    /* A new row is that of a member from the beginning; one that is there is made so. */
-    watch->engine->group = watch->group.id;
-    enum skew_code code = skew_inject(watch->engine, pid, &request, report, error);
-    watch->engine->group = 0;
-    if (code == SKEW_OK && journal_group_join(watch->engine->journal, watch->group.id, report->id,
-                                              &journal_error) != JOURNAL_OK) {
-        code = error_from_journal(error, pid, &journal_error);
-    }
-    return code;
 }
 
 /*
@@ -338,10 +274,11 @@ static enum skew_code member_settle(struct watch *watch, pid_t pid, bool *inject
         return error_set(error, SKEW_NOT_FOUND, pid, 0, "follow", "the process exited");
     }
     member->start_time = process.start_time;
-    code = member_look(watch, &target, &whole, error);
+    code = enrol_check(watch->engine, &watch->following->group, &target, &whole, error);
     target_close(&target);
     if (code == SKEW_OK && !whole) {
-        code = member_inject(watch, pid, report, error);
+        code = enrol(watch->engine, &watch->following->group, pid, watch->follow->force, report,
+                     error);
         *injected = code == SKEW_OK;
     }
     return code;
@@ -375,12 +312,6 @@ static void member_settled(struct watch *watch, pid_t pid, enum skew_code code, 
     }
 }
 
-static bool skew_changed(const struct journal_group *before, const struct journal_group *now)
-{
-    return before->offset_ns != now->offset_ns || before->clocks != now->clocks ||
-           before->deadline_ns != now->deadline_ns;
-}
-
 /*
  * The group as it is now. Whoever changed its skew gives that to those it knew; they are
  * looked at later, and at once the one that may have been injected meanwhile.
@@ -388,10 +319,10 @@ static bool skew_changed(const struct journal_group *before, const struct journa
 static bool group_check(struct watch *watch, enum skew_code *code, struct skew_error *error)
 {
     struct journal_group now;
-    if (!follower_check(watch->engine, &watch->follower, &now, code, error)) {
+    if (!follower_check(watch->engine, &watch->following->follower, &now, code, error)) {
         return false;
     }
-    if (skew_changed(&watch->group, &now)) {
+    if (enrol_changed(&watch->following->group, &now)) {
         for (size_t m = 0; m < watch->members.count; m++) {
             struct watched *member = &watch->members.rows[m];
             int64_t now_ns = monotonic_now();
@@ -399,7 +330,7 @@ static bool group_check(struct watch *watch, enum skew_code *code, struct skew_e
                         now_ns);
         }
     }
-    watch->group = now;
+    watch->following->group = now;
     return true;
 }
 
@@ -413,13 +344,12 @@ static void wait_for(const struct watch *watch, const struct watched *next)
     int64_t wait_ms = until_ns > now_ns ? (until_ns - now_ns) / MILLISECOND + 1 : 0;
     struct pollfd ready[] = {
         {.fd = noticer_descriptor(watch->noticer), .events = POLLIN},
-        {.fd = watch->follower.signals, .events = POLLIN},
+        {.fd = watch->following->follower.signals, .events = POLLIN},
     };
     poll(ready, 2, wait_ms < POLL_LIMIT ? (int)wait_ms : POLL_LIMIT);
 }
 
-static enum skew_code watch_run(struct watch *watch, enum skew_follow_end *end,
-                                struct skew_error *error)
+static enum skew_code members_follow(struct watch *watch, struct skew_error *error)
 {
     enum skew_code code = members_recall(watch, error);
     while (code == SKEW_OK && group_check(watch, &code, error)) {
@@ -427,7 +357,7 @@ static enum skew_code watch_run(struct watch *watch, enum skew_follow_end *end,
         if (monotonic_now() >= watch->look_ns) {
             all_look(watch);
             if (watch->members.count == 0) {
-                *end = SKEW_FOLLOW_ALONE;
+                watch->following->alone = true;
                 return SKEW_OK;
             }
         }
@@ -451,57 +381,23 @@ static enum skew_code watch_run(struct watch *watch, enum skew_follow_end *end,
         enum skew_code settled = member_settle(watch, pid, &injected, &report, &reason);
         member_settled(watch, pid, settled, injected, &report, &reason);
     }
-    *end = watch->follower.signal != 0 ? SKEW_FOLLOW_SIGNAL : SKEW_FOLLOW_RECOVERED;
     return code;
 }
 
-static void group_end(struct skew_engine *engine, int64_t group)
+enum skew_code watch_run(struct following *following, struct skew_error *error)
 {
-    struct skew_report *reports = NULL;
-    struct skew_error ignored;
-    struct journal_error journal_ignored;
-    size_t count;
-    /* Listing tells the rows of those who are gone. */
-    skew_list(engine, false, &reports, &count, &ignored);
-    free(reports);
-    journal_group_advance(engine->journal, group, JOURNAL_GROUP_ENDED, &journal_ignored);
-}
-
-enum skew_code skew_follow(struct skew_engine *engine, int64_t group,
-                           const struct skew_follow *follow, enum skew_follow_end *end, int *signal,
-                           struct skew_error *error)
-{
-    struct watch watch = {
-        .engine = engine, .follow = follow, .noticer = follow->notices, .group = {.id = group}};
-    struct journal_error journal_error = {0};
-    *end = SKEW_FOLLOW_RECOVERED;
-    *signal = 0;
-    enum skew_code code = follower_claim(engine, group, &watch.follower, error);
-    if (code != SKEW_OK) {
-        return code;
+    const struct skew_follow *follow = following->follow;
+    struct watch watch = {.engine = following->engine,
+                          .follow = follow,
+                          .following = following,
+                          .membership = following->membership,
+                          .noticer = follow->notices};
+    if (follow->ready != NULL) {
+        follow->ready(follow->context, noticer_way(watch.noticer) == NOTICE_BY_CONNECTOR
+                                           ? SKEW_FOLLOWS_TOLD
+                                           : SKEW_FOLLOWS_POLLING);
     }
-    if (journal_group_set_follow(engine->journal, group, JOURNAL_FOLLOW_WATCH, &journal_error) !=
-        JOURNAL_OK) {
-        code = error_from_journal(error, 0, &journal_error);
-    }
-    if (stat("/proc/self/exe", &watch.program) != 0) {
-        code = error_set(error, SKEW_FAILED, 0, errno, "follow", "cannot look at skewctl itself");
-    }
-    if (code == SKEW_OK && group_check(&watch, &code, error)) {
-        code = membership_open(engine, &watch.group, &watch.membership, error);
-        if (code == SKEW_OK && follow->ready != NULL) {
-            follow->ready(follow->context, noticer_way(watch.noticer) == NOTICE_BY_CONNECTOR);
-        }
-        if (code == SKEW_OK) {
-            code = watch_run(&watch, end, error);
-        }
-    }
-    *signal = watch.follower.signal;
-    membership_close(watch.membership);
+    enum skew_code code = members_follow(&watch, error);
     watched_release(&watch.members);
-    follower_release(engine, &watch.follower);
-    if (code == SKEW_OK && *end == SKEW_FOLLOW_ALONE) {
-        group_end(engine, group);
-    }
     return code;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 static pid_t background; /* a follower that is nobody's child here */
+static const char *way = "--follow=watch";
 
 static int follow_teardown(void **state)
 {
@@ -76,7 +77,7 @@ static void in_the_background(void **state)
     struct snapshot before = snapshot_take(shell->pid);
     const char *tree = harness_format("%d", shell->pid);
     struct run run =
-        skewctl_run("inject", "--tree", tree, "--offset", "-1h", "--follow", "--detach", NULL);
+        skewctl_run("inject", "--tree", tree, "--offset", "-1h", way, "--detach", NULL);
     run_expect(&run, 0);
     background = follower_listed();
     assert_true(background > 0);
@@ -109,10 +110,9 @@ static void in_the_foreground(void **state)
     (void)state;
     struct child *shell = shell_start();
     const char *pid = harness_format("%d", shell->pid);
-    struct child *follower =
-        child_start(skewctl_arguments("inject", "--tree", pid, "--offset", "-1h", "--follow=watch",
-                                      "-o", "json", NULL),
-                    NULL);
+    struct child *follower = child_start(
+        skewctl_arguments("inject", "--tree", pid, "--offset", "-1h", way, "-o", "json", NULL),
+        NULL);
     /* A line of JSON, or several: the first says that the inject is done. */
     child_line(follower, HARNESS_DEADLINE_MS);
     for (int waited = 0; follower_listed() != follower->pid; waited += 10) {
@@ -147,7 +147,7 @@ static void killed_and_taken_over(void **state)
     struct child *shell = shell_start();
     struct snapshot before = snapshot_take(shell->pid);
     struct run run = skewctl_run("inject", "--tree", harness_format("%d", shell->pid), "--offset",
-                                 "-1h", "--follow", "--detach", NULL);
+                                 "-1h", way, "--detach", NULL);
     run_expect(&run, 0);
     pid_t killed = background = follower_listed();
     kill(killed, SIGKILL);
@@ -168,6 +168,69 @@ static void killed_and_taken_over(void **state)
     snapshot_expect(&before, shell->pid);
 }
 
+/* It ends by itself when the skew does, and puts all back. */
+static void until_the_deadline(void **state)
+{
+    (void)state;
+    struct child *shell = shell_start();
+    struct snapshot before = snapshot_take(shell->pid);
+    struct run run = skewctl_run("inject", "--tree", harness_format("%d", shell->pid), "--offset",
+                                 "-1h", way, "--detach", "--for", "1500ms", NULL);
+    run_expect(&run, 0);
+    background = follower_listed();
+    assert_true(background > 0);
+    program_check(shell, -3600);
+    await_end(background);
+    background = 0;
+    /* Not by this command: nothing is left for it to do. */
+    run = skewctl_run("list", "--all", "-o", "json", NULL);
+    run_expect(&run, 0);
+    assert_string_equal(json_query(run.out, "[.injections[] | select(.state != \"recovered\" and "
+                                            ".state != \"gone\")] | length"),
+                        "0");
+    snapshot_expect(&before, shell->pid);
+    program_check(shell, 0);
+}
+
+/* Without being told which: all whose followers have died, each by a process of its own. */
+static void all_that_were_lost(void **state)
+{
+    (void)state;
+    struct child *shells[2];
+    pid_t followers[2];
+    for (int i = 0; i < 2; i++) {
+        shells[i] = shell_start();
+        struct run run = skewctl_run("inject", "--tree", harness_format("%d", shells[i]->pid),
+                                     "--offset", "-1h", way, "--detach", NULL);
+        run_expect(&run, 0);
+        run = skewctl_run("list", "-o", "json", NULL);
+        followers[i] = background = atoi(
+            json_query(run.out, harness_format(".injections[] | select(.pid == %d) | .follower",
+                                               shells[i]->pid)));
+        assert_true(background > 0);
+        kill(background, SIGKILL);
+        await_end(background);
+    }
+    struct run run = skewctl_run("follow", NULL);
+    run_expect_error(&run, 2);
+    run = skewctl_run("follow", "--detach", NULL);
+    run_expect(&run, 0);
+    for (int i = 0; i < 2; i++) {
+        run = skewctl_run("list", "-o", "json", NULL);
+        background = atoi(
+            json_query(run.out, harness_format(".injections[] | select(.pid == %d) | .follower",
+                                               shells[i]->pid)));
+        assert_true(background > 0 && background != followers[i]);
+        program_check(shells[i], -3600);
+        run = skewctl_run("recover", "--id", harness_format("g%d", i + 1), NULL);
+        run_expect(&run, 0);
+        await_end(background);
+    }
+    background = 0;
+    run = skewctl_run("follow", NULL);
+    run_expect(&run, 0);
+}
+
 static void bad_requests(void **state)
 {
     (void)state;
@@ -176,7 +239,6 @@ static void bad_requests(void **state)
         skewctl_run("inject", "-p", pid, "--offset", "1s", "--detach", NULL),
         skewctl_run("inject", "-p", pid, "--offset", "1s", "--follow=never", NULL),
         skewctl_run("inject", "-p", pid, "--offset", "1s", "--follow", "--dry-run", NULL),
-        skewctl_run("follow", NULL),
         skewctl_run("follow", "--id", "1", NULL),
         skewctl_run("follow", "--id", "g1,g2", NULL),
         skewctl_run("recover", "--all", "--follow", NULL),
@@ -187,12 +249,32 @@ static void bad_requests(void **state)
     run_expect_error(&run, 4);
 }
 
+static int watch_setup(void **state)
+{
+    way = "--follow=watch";
+    return harness_setup(state);
+}
+
+static int exact_setup(void **state)
+{
+    way = "--follow=exact";
+    return harness_setup(state);
+}
+
+#define BOTH_WAYS(test)                                                                            \
+    cmocka_unit_test_setup_teardown(test, watch_setup, follow_teardown),                           \
+    {                                                                                              \
+#test " (exact)", test, exact_setup, follow_teardown, NULL                                 \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(in_the_background, harness_setup, follow_teardown),
-        cmocka_unit_test_setup_teardown(in_the_foreground, harness_setup, follow_teardown),
-        cmocka_unit_test_setup_teardown(killed_and_taken_over, harness_setup, follow_teardown),
+        BOTH_WAYS(in_the_background),
+        BOTH_WAYS(in_the_foreground),
+        BOTH_WAYS(killed_and_taken_over),
+        BOTH_WAYS(until_the_deadline),
+        BOTH_WAYS(all_that_were_lost),
         cmocka_unit_test_setup_teardown(bad_requests, harness_setup, follow_teardown),
     };
     return cmocka_run_group_tests_name("follow", tests, NULL, NULL);

@@ -95,10 +95,10 @@ static int64_t group_make(pid_t member, const char *selectors)
     return group.id;
 }
 
-static void say_ready(void *context, bool told)
+static void say_ready(void *context, enum skew_follow_way way)
 {
     struct said *said = context;
-    said->ready = told ? 1 : 2;
+    said->ready = way == SKEW_FOLLOWS_TOLD ? 1 : 2;
 }
 
 static void say_injected(void *context, const struct skew_report *report, int64_t after_ns)
