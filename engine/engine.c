@@ -13,7 +13,8 @@
 #include "engine/inherited.h"
 #include "engine/private.h"
 
-#define LOOK_TRIES 50
+#define LOOK_TRIES    50
+#define RECOVER_TRIES 5
 
 enum skew_code skew_engine_open(const struct skew_engine_options *options,
                                 struct skew_engine **engine, struct skew_error *error)
@@ -392,9 +393,9 @@ static enum skew_code row_inherit(struct skew_engine *engine, const struct look 
 }
 
 /* `id` is the injection that is meant, or 0 for whichever the process has. */
-static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int64_t id,
-                                      recovery_act *act, struct skew_report *report,
-                                      struct skew_error *error)
+static enum skew_code recover_once(struct skew_engine *engine, pid_t pid, int64_t id,
+                                   recovery_act *act, struct skew_report *report,
+                                   struct skew_error *error)
 {
     struct target guard;
     struct look look;
@@ -429,6 +430,19 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
         code = inherited_ended(engine, 0, pid, guard.start_time, report, error);
     }
     target_close(&guard);
+    return code;
+}
+
+/* What exec put in its place is looked at in its turn. */
+static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int64_t id,
+                                      recovery_act *act, struct skew_report *report,
+                                      struct skew_error *error)
+{
+    enum skew_code code = recover_once(engine, pid, id, act, report, error);
+    for (int tries = 1; tries < RECOVER_TRIES && error_is_of_look(code, error); tries++) {
+        *error = (struct skew_error){0};
+        code = recover_once(engine, pid, id, act, report, error);
+    }
     return code;
 }
 

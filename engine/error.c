@@ -112,3 +112,9 @@ enum skew_code error_code_for(int errnum)
         return SKEW_FAILED;
     }
 }
+
+bool error_is_of_look(enum skew_code code, const struct skew_error *error)
+{
+    return code == SKEW_FAILED && error->operation != NULL &&
+           strcmp(error->operation, "look again") == 0;
+}

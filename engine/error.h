@@ -28,6 +28,9 @@ void error_advise(struct skew_error *error, const char *format, ...)
 /* Puts the thread that error_set_plain only took note of into the message. */
 void error_name_thread(struct skew_error *error);
 
+/* Whether what was looked at had changed by the time it was touched: it can be tried again. */
+bool error_is_of_look(enum skew_code code, const struct skew_error *error);
+
 /* Turns an error of the journal into one of the engine. */
 enum skew_code error_from_journal(struct skew_error *error, pid_t pid,
                                   const struct journal_error *journal_error);

@@ -35,13 +35,6 @@
 #define SELECT_ROUNDS 10
 #define PLACE_TRIES   5
 
-/* exec replaced the program while it was looked at; what replaced it is to be injected. */
-static bool place_again(const struct skew_outcome *outcome)
-{
-    return outcome->code == SKEW_FAILED && outcome->error.operation != NULL &&
-           strcmp(outcome->error.operation, "look again") == 0;
-}
-
 static void place_act(struct skew_engine *engine, void *context, size_t index)
 {
     struct group_work *work = context;
@@ -52,7 +45,7 @@ static void place_act(struct skew_engine *engine, void *context, size_t index)
         outcome->error = (struct skew_error){0};
         outcome->code =
             process_place(engine, member->pid, work->request, &outcome->report, &outcome->error);
-    } while (place_again(outcome) && ++tries < PLACE_TRIES);
+    } while (error_is_of_look(outcome->code, &outcome->error) && ++tries < PLACE_TRIES);
     member->gone = outcome->code == SKEW_NOT_FOUND;
     member->fresh = outcome->code == SKEW_OK && !outcome->report.updated;
 }

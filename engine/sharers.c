@@ -58,6 +58,14 @@ static bool memory_alike(pid_t one, pid_t other, char *buffers)
     return false;
 }
 
+/* One that exits has none any more, as kernel threads never have, and kcmp(2) calls that the same.
+ */
+static bool memory_present(pid_t pid)
+{
+    char text[256];
+    return process_file_read(pid, "statm", text, sizeof text) <= 0 || strncmp(text, "0 ", 2) != 0;
+}
+
 enum skew_code sharer_find(const struct target *target, pid_t *sharer, struct skew_error *error)
 {
     DIR *processes = opendir("/proc");
@@ -79,7 +87,8 @@ enum skew_code sharer_find(const struct target *target, pid_t *sharer, struct sk
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (pid > 0 && pid != target->pid &&
             (buffers != NULL ? memory_alike(target->live_tid, pid, buffers)
-                             : memory_shared(target->live_tid, pid))) {
+                             : memory_shared(target->live_tid, pid)) &&
+            memory_present(pid)) {
             *sharer = pid;
         }
     }

@@ -3,6 +3,7 @@
  * background, ended and taken up again, with others at work on the group meanwhile. What
  * following does: watch_test.
  */
+#include "background.h"
 #include "command.h"
 #include "observe.h"
 #include "victim.h"
@@ -15,45 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static pid_t background; /* a follower that is nobody's child here */
 static const char *way = "--follow=watch";
-
-static int follow_teardown(void **state)
-{
-    if (background != 0)
-        kill(background, SIGKILL);
-    background = 0;
-    return harness_teardown(state);
-}
-
-static struct child *shell_start(void)
-{
-    struct child *shell = child_start((const char *const[]){"bash", NULL}, NULL);
-    assert_string_equal(child_ask(shell, "echo here"), "here");
-    return shell;
-}
-
-/* By which list says that the first member's group is followed; 0 for nobody. */
-static pid_t follower_listed(void)
-{
-    struct run run = skewctl_run("list", "-o", "json", NULL);
-    run_expect(&run, 0);
-    return atoi(json_query(run.out, ".injections[0].follower // 0"));
-}
-
-static bool process_lives(pid_t pid)
-{
-    return kill(pid, 0) == 0 && !strchr(observe_status(pid, pid, "State"), 'Z');
-}
-
-static void await_end(pid_t pid)
-{
-    for (int waited = 0; process_lives(pid); waited += 5) {
-        if (waited > HARNESS_DEADLINE_MS)
-            fail_msg("process %d does not end", pid);
-        harness_sleep_ms(5);
-    }
-}
 
 /* A program that the shell starts sees, after some time, a clock that is off by that much. */
 static void program_check(struct child *shell, long seconds)
@@ -73,32 +36,34 @@ static void program_check(struct child *shell, long seconds)
 static void in_the_background(void **state)
 {
     (void)state;
-    struct child *shell = shell_start();
+    struct child *shell = background_shell();
     struct snapshot before = snapshot_take(shell->pid);
     const char *tree = harness_format("%d", shell->pid);
     struct run run =
         skewctl_run("inject", "--tree", tree, "--offset", "-1h", way, "--detach", NULL);
     run_expect(&run, 0);
-    background = follower_listed();
-    assert_true(background > 0);
-    assert_non_null(strstr(run.err, harness_format("process %d;", background)));
+    background_follower = background_listed();
+    assert_true(background_follower > 0);
+    assert_non_null(strstr(run.err, harness_format("process %d;", background_follower)));
     /* Of no terminal and no caller, and with no right that only noticing took. */
-    assert_string_equal(observe_status(background, background, "NSsid"),
-                        observe_status(background, background, "NSpid"));
-    assert_int_equal(strtoull(observe_status(background, background, "CapPrm"), NULL, 16) >> 12 & 1,
-                     0);
+    assert_string_equal(observe_status(background_follower, background_follower, "NSsid"),
+                        observe_status(background_follower, background_follower, "NSpid"));
+    assert_int_equal(
+        strtoull(observe_status(background_follower, background_follower, "CapPrm"), NULL, 16) >>
+                12 &
+            1,
+        0);
     program_check(shell, -3600);
 
     /* Another skewctl changes the skew of those that are there and those to come. */
     run = skewctl_run("inject", "--tree", tree, "--offset", "+2h", NULL);
     run_expect(&run, 0);
     program_check(shell, 7200);
-    assert_int_equal(follower_listed(), background);
+    assert_int_equal(background_listed(), background_follower);
 
     run = skewctl_run("recover", "--tree", tree, NULL);
     run_expect(&run, 0);
-    await_end(background);
-    background = 0;
+    background_await_end();
     snapshot_expect(&before, shell->pid);
     run = skewctl_run("list", "-o", "json", NULL);
     assert_string_equal(json_query(run.out, ".injections | length"), "0");
@@ -108,14 +73,14 @@ static void in_the_background(void **state)
 static void in_the_foreground(void **state)
 {
     (void)state;
-    struct child *shell = shell_start();
+    struct child *shell = background_shell();
     const char *pid = harness_format("%d", shell->pid);
     struct child *follower = child_start(
         skewctl_arguments("inject", "--tree", pid, "--offset", "-1h", way, "-o", "json", NULL),
         NULL);
     /* A line of JSON, or several: the first says that the inject is done. */
     child_line(follower, HARNESS_DEADLINE_MS);
-    for (int waited = 0; follower_listed() != follower->pid; waited += 10) {
+    for (int waited = 0; background_listed() != follower->pid; waited += 10) {
         assert_true(waited < HARNESS_DEADLINE_MS);
         harness_sleep_ms(10);
     }
@@ -126,17 +91,16 @@ static void in_the_foreground(void **state)
     int status = child_wait(follower, HARNESS_DEADLINE_MS);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
-    assert_int_equal(follower_listed(), 0);
+    assert_int_equal(background_listed(), 0);
     /* It stays skewed, and is taken up again. */
     run = skewctl_run("follow", "--id", "g1", "--detach", NULL);
     run_expect(&run, 0);
-    background = follower_listed();
-    assert_true(background > 0);
+    background_follower = background_listed();
+    assert_true(background_follower > 0);
     program_check(shell, -3600);
     /* Ends with the last member. */
     child_kill(shell);
-    await_end(background);
-    background = 0;
+    background_await_end();
     run = skewctl_run("follow", "--id", "g1", NULL);
     run_expect_error(&run, 3);
 }
@@ -144,24 +108,23 @@ static void in_the_foreground(void **state)
 static void killed_and_taken_over(void **state)
 {
     (void)state;
-    struct child *shell = shell_start();
+    struct child *shell = background_shell();
     struct snapshot before = snapshot_take(shell->pid);
     struct run run = skewctl_run("inject", "--tree", harness_format("%d", shell->pid), "--offset",
                                  "-1h", way, "--detach", NULL);
     run_expect(&run, 0);
-    pid_t killed = background = follower_listed();
+    pid_t killed = background_follower = background_listed();
     kill(killed, SIGKILL);
-    await_end(killed);
+    background_await_end();
     run = skewctl_run("list", "-o", "json", NULL);
     assert_string_equal(json_query(run.out, ".injections[0].follower_lost"), "true");
     run = skewctl_run("follow", "--id", "g1", "--detach", NULL);
     run_expect(&run, 0);
-    background = follower_listed();
-    assert_true(background > 0 && background != killed);
+    background_follower = background_listed();
+    assert_true(background_follower > 0 && background_follower != killed);
     program_check(shell, -3600);
-    kill(background, SIGKILL);
-    await_end(background);
-    background = 0;
+    kill(background_follower, SIGKILL);
+    background_await_end();
     /* Nobody is there to be asked to let go. */
     run = skewctl_run("recover", "--id", "g1", NULL);
     run_expect(&run, 0);
@@ -172,16 +135,15 @@ static void killed_and_taken_over(void **state)
 static void until_the_deadline(void **state)
 {
     (void)state;
-    struct child *shell = shell_start();
+    struct child *shell = background_shell();
     struct snapshot before = snapshot_take(shell->pid);
     struct run run = skewctl_run("inject", "--tree", harness_format("%d", shell->pid), "--offset",
                                  "-1h", way, "--detach", "--for", "1500ms", NULL);
     run_expect(&run, 0);
-    background = follower_listed();
-    assert_true(background > 0);
+    background_follower = background_listed();
+    assert_true(background_follower > 0);
     program_check(shell, -3600);
-    await_end(background);
-    background = 0;
+    background_await_end();
     /* Not by this command: nothing is left for it to do. */
     run = skewctl_run("list", "--all", "-o", "json", NULL);
     run_expect(&run, 0);
@@ -199,34 +161,27 @@ static void all_that_were_lost(void **state)
     struct child *shells[2];
     pid_t followers[2];
     for (int i = 0; i < 2; i++) {
-        shells[i] = shell_start();
+        shells[i] = background_shell();
         struct run run = skewctl_run("inject", "--tree", harness_format("%d", shells[i]->pid),
                                      "--offset", "-1h", way, "--detach", NULL);
         run_expect(&run, 0);
-        run = skewctl_run("list", "-o", "json", NULL);
-        followers[i] = background = atoi(
-            json_query(run.out, harness_format(".injections[] | select(.pid == %d) | .follower",
-                                               shells[i]->pid)));
-        assert_true(background > 0);
-        kill(background, SIGKILL);
-        await_end(background);
+        followers[i] = background_follower = background_listed_of(shells[i]->pid);
+        assert_true(background_follower > 0);
+        kill(background_follower, SIGKILL);
+        background_await_end();
     }
     struct run run = skewctl_run("follow", NULL);
     run_expect_error(&run, 2);
     run = skewctl_run("follow", "--detach", NULL);
     run_expect(&run, 0);
     for (int i = 0; i < 2; i++) {
-        run = skewctl_run("list", "-o", "json", NULL);
-        background = atoi(
-            json_query(run.out, harness_format(".injections[] | select(.pid == %d) | .follower",
-                                               shells[i]->pid)));
-        assert_true(background > 0 && background != followers[i]);
+        background_follower = background_listed_of(shells[i]->pid);
+        assert_true(background_follower > 0 && background_follower != followers[i]);
         program_check(shells[i], -3600);
         run = skewctl_run("recover", "--id", harness_format("g%d", i + 1), NULL);
         run_expect(&run, 0);
-        await_end(background);
+        background_await_end();
     }
-    background = 0;
     run = skewctl_run("follow", NULL);
     run_expect(&run, 0);
 }
@@ -262,9 +217,9 @@ static int exact_setup(void **state)
 }
 
 #define BOTH_WAYS(test)                                                                            \
-    cmocka_unit_test_setup_teardown(test, watch_setup, follow_teardown),                           \
+    cmocka_unit_test_setup_teardown(test, watch_setup, background_teardown),                       \
     {                                                                                              \
-#test " (exact)", test, exact_setup, follow_teardown, NULL                                 \
+#test " (exact)", test, exact_setup, background_teardown, NULL                             \
     }
 
 int main(void)
@@ -275,7 +230,7 @@ int main(void)
         BOTH_WAYS(killed_and_taken_over),
         BOTH_WAYS(until_the_deadline),
         BOTH_WAYS(all_that_were_lost),
-        cmocka_unit_test_setup_teardown(bad_requests, harness_setup, follow_teardown),
+        cmocka_unit_test_setup_teardown(bad_requests, harness_setup, background_teardown),
     };
     return cmocka_run_group_tests_name("follow", tests, NULL, NULL);
 }

@@ -227,6 +227,54 @@ static void ends_with_the_last(void **state)
     }
 }
 
+/* All are put back when the time is over, without anybody asking for it. */
+static void until_the_deadline(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"--offset", "-1h", "--follow", "--for", "1s", NULL};
+    int64_t began_s = harness_realtime_ns() / 1000000000;
+    struct run run =
+        program_run(skewctl_run_arguments(
+                        options, COMMAND("bash", "-c",
+                                         "date +%s; while grep -q 'TracerPid:[[:space:]]*[1-9]' "
+                                         "/proc/$$/status; do sleep 0.05; done; date +%s")),
+                    NULL, HARNESS_DEADLINE_MS);
+    long long first, second;
+    assert_int_equal(sscanf(run.out, "%lld %lld", &first, &second), 2);
+    assert_in_range(first, began_s - 3600, began_s - 3500);
+    assert_in_range(second, began_s + 1, began_s + 100);
+    assert_string_equal(run.err, "");
+    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+    for (;;) {
+        struct run list = skewctl_run("list", "-o", "json", NULL);
+        if (strcmp(json_query(list.out, ".injections | length"), "0") == 0)
+            return;
+        assert_true(harness_monotonic_ns() < end);
+        harness_sleep_ms(20);
+    }
+}
+
+/* The command from its first instruction, what it executes soon after; nobody is traced. */
+static void watched(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"--offset", "-1h", "--follow=watch", NULL};
+    /* A program that goes on until it is skewed. */
+    static const char shell[] =
+        "printf '%(%s)T\\n' -1; bash -c 'true_s=$1; while now_s=$(printf \"%(%s)T\" -1); "
+        "[ $now_s -gt $true_s ]; do sleep 0.01; done; echo $now_s' sh $((EPOCHSECONDS + 60));"
+        "grep TracerPid /proc/$$/status";
+    int64_t now_s = harness_realtime_ns() / 1000000000;
+    struct run run = program_run(skewctl_run_arguments(options, COMMAND("bash", "-c", shell)), NULL,
+                                 HARNESS_DEADLINE_MS);
+    long long first, second;
+    assert_int_equal(sscanf(run.out, "%lld %lld", &first, &second), 2);
+    assert_in_range(first, now_s - 3600, now_s - 3500);
+    assert_in_range(second, now_s - 3600, now_s - 3500);
+    assert_non_null(strstr(run.out, "TracerPid:\t0\n"));
+    assert_string_equal(run.err, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +289,8 @@ int main(void)
         harness_test(recovered_while_followed),
         harness_test(follower_ends),
         harness_test(ends_with_the_last),
+        harness_test(until_the_deadline),
+        harness_test(watched),
     };
     return cmocka_run_group_tests_name("run follow", tests, NULL, NULL);
 }

@@ -7,16 +7,15 @@
 #include "journal/groups.h"
 
 #include "apart.h"
+#include "cgroup_place.h"
 #include "observe.h"
 #include "victim.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -375,45 +374,21 @@ static void a_process_that_enters_a_namespace(void **state)
     assert_int_equal(following_wait(&following), SKEW_FOLLOW_ALONE * 10);
 }
 
-static void cgroup_remove(const char *path)
-{
-    for (int tries = 0; rmdir(path) != 0 && tries < 1000; tries++)
-        harness_sleep_ms(5);
-}
-
-static bool cgroup_enter(const char *path, pid_t pid)
-{
-    int procs = open(harness_format("%s/cgroup.procs", path), O_WRONLY | O_CLOEXEC);
-    bool entered = procs >= 0 && dprintf(procs, "%d\n", pid) > 0;
-    if (procs >= 0)
-        close(procs);
-    return entered;
-}
-
 static void a_process_that_is_moved_into_a_cgroup(void **state)
 {
     (void)state;
-    const char *path = harness_format("/sys/fs/cgroup/unified/skewctl-watch-%d", getpid());
-    if (mkdir(path, 0755) != 0) {
-        path = harness_format("/sys/fs/cgroup/skewctl-watch-%d", getpid());
-        if (mkdir(path, 0755) != 0)
-            harness_skip("no cgroup can be made");
-    }
     struct child *first = victim_start("idle", NULL), *second = victim_start("idle", NULL);
-    if (!cgroup_enter(path, first->pid)) {
-        rmdir(path);
-        harness_skip("no process can be moved to another cgroup");
-    }
+    const char *path = cgroup_place_make(first->pid);
     struct following following = follow(group_make(first->pid, harness_format("cgroup:%s", path)));
     harness_sleep_ms(20);
     assert_false(is_skewed(second->pid));
     /* Nothing tells of this: it is found. */
-    assert_true(cgroup_enter(path, second->pid));
+    assert_true(cgroup_place_enter(path, second->pid));
     await_skewed(second->pid);
     child_kill(first);
     child_kill(second);
     int status = following_wait(&following);
-    cgroup_remove(path);
+    cgroup_place_remove();
     assert_int_equal(status, SKEW_FOLLOW_ALONE * 10);
 }
 

@@ -1,0 +1,162 @@
+/*
+ * exact_test.c - running processes that are followed by being attached to: what they execute
+ * is skewed before it begins, and they run as without. Commands that are followed from
+ * their beginning: run_follow_test.
+ */
+#include "background.h"
+#include "cgroup_place.h"
+#include "command.h"
+#include "observe.h"
+#include "victim.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Follows what the option names, which has that member. */
+static void follow(const char *option, const char *value, pid_t member)
+{
+    struct run run =
+        skewctl_run("inject", option, value, "--offset", "-1h", "--follow=exact", "--detach", NULL);
+    run_expect(&run, 0);
+    background_follower = background_listed_of(member);
+    assert_true(background_follower > 0);
+}
+
+static void follow_process(pid_t pid)
+{
+    follow("-p", harness_format("%d", pid), pid);
+}
+
+static pid_t tracer_of(pid_t pid)
+{
+    return (pid_t)atoi(observe_status(pid, pid, "TracerPid"));
+}
+
+static bool is_active(pid_t pid)
+{
+    struct run run = skewctl_run("list", "-o", "json", NULL);
+    run_expect(&run, 0);
+    const char *filter = harness_format("[.injections[] | select(.pid == %d) | .state][0]", pid);
+    return strcmp(json_query(run.out, filter), "active") == 0;
+}
+
+/* Each of so many lines, which the shell prints at once, is the time with that many seconds. */
+static void expect_times(struct child *shell, int count, long seconds)
+{
+    for (int i = 0; i < count; i++) {
+        long off = atol(child_line(shell, HARNESS_DEADLINE_MS)) - (long)time(NULL);
+        /* time(2) may be a tick behind what the program read. */
+        if (off < seconds - 5 || off > seconds + 1)
+            fail_msg("program %d is off by %ld s rather than %ld s", i, off, seconds);
+    }
+}
+
+static void every_program(void **state)
+{
+    (void)state;
+    struct child *shell = background_shell();
+    struct snapshot before = snapshot_take(shell->pid);
+    follow_process(shell->pid);
+    child_send(shell,
+               "for i in 1 2 3 4 5 6 7 8 9 10; do date +%s; (date +%s; exec date +%s); done");
+    expect_times(shell, 30, -3600);
+    struct run run = skewctl_run("recover", "-p", harness_format("%d", shell->pid), NULL);
+    run_expect(&run, 0);
+    background_await_end();
+    observe_untraced(shell->pid);
+    snapshot_expect(&before, shell->pid);
+    child_send(shell, "date +%s");
+    expect_times(shell, 1, 0);
+}
+
+/* A skew of its own for one of them, by a skewctl that cannot stop it. */
+static void one_is_updated(void **state)
+{
+    (void)state;
+    struct child *reader = victim_start("clock_reader", "2", NULL);
+    follow_process(reader->pid);
+    assert_true(tracer_of(reader->pid) != 0);
+    clock_reader_expect_all(reader, -3600 * INT64_C(1000000000));
+    struct run run = skewctl_run("inject", "-p", harness_format("%d", reader->pid), "--offset",
+                                 "+2h", "-o", "json", NULL);
+    run_expect(&run, 0);
+    assert_string_equal(json_query(run.out, ".injections[0].state"), "active");
+    clock_reader_expect_all(reader, 7200 * INT64_C(1000000000));
+    assert_true(tracer_of(reader->pid) != 0);
+}
+
+/* Counted real-time signals and timers; threads that come and go; stops. */
+static void runs_as_without(void **state)
+{
+    (void)state;
+    /* In waits that the kernel begins again: each stop of a process ends the others. */
+    struct child *counter = victim_start("signals", "restarted", NULL);
+    follow_process(counter->pid);
+    victim_check_progress(counter, 200);
+    pid_t stopped = counter->pid;
+    assert_int_equal(kill(stopped, SIGSTOP), 0);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)stopped, &info, WSTOPPED), 0);
+    assert_int_equal(info.si_status, SIGSTOP);
+    assert_int_equal(kill(stopped, SIGCONT), 0);
+    assert_int_equal(waitid(P_PID, (id_t)stopped, &info, WCONTINUED), 0);
+    victim_check_progress(counter, 50);
+    assert_int_equal(kill(background_follower, SIGKILL), 0);
+    background_await_end();
+    victim_check_progress(counter, 50);
+    observe_untraced(counter->pid);
+}
+
+static void threads_that_come_and_go(void **state)
+{
+    (void)state;
+    struct child *churn = victim_start("churn", NULL);
+    follow_process(churn->pid);
+    victim_check_progress(churn, 200);
+    struct run run = skewctl_run("recover", "--id", "g1", NULL);
+    run_expect(&run, 0);
+    background_await_end();
+    observe_untraced(churn->pid);
+    victim_check_progress(churn, 20);
+    assert_int_equal(observe_code_mappings(churn->pid), 0);
+}
+
+/* One that nobody here has forked. */
+static void a_process_joins(void **state)
+{
+    (void)state;
+    struct child *first = background_shell(), *second = background_shell();
+    const char *path = cgroup_place_make(first->pid);
+    follow("--cgroup", path, first->pid);
+    assert_int_equal(tracer_of(second->pid), 0);
+    assert_true(cgroup_place_enter(path, second->pid));
+    /* It is injected first: while it is, it has a tracer already. */
+    for (int waited = 0; !is_active(second->pid) || tracer_of(second->pid) == 0; waited += 5) {
+        assert_true(waited < HARNESS_DEADLINE_MS);
+        harness_sleep_ms(5);
+    }
+    child_send(second, "for i in 1 2 3 4 5; do date +%s; done");
+    expect_times(second, 5, -3600);
+    struct run run = skewctl_run("recover", "--cgroup", path, NULL);
+    run_expect(&run, 0);
+    background_await_end();
+    child_send(second, "date +%s");
+    expect_times(second, 1, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_program, harness_setup, background_teardown),
+        cmocka_unit_test_setup_teardown(one_is_updated, harness_setup, background_teardown),
+        cmocka_unit_test_setup_teardown(runs_as_without, harness_setup, background_teardown),
+        cmocka_unit_test_setup_teardown(threads_that_come_and_go, harness_setup,
+                                        background_teardown),
+        cmocka_unit_test_setup_teardown(a_process_joins, harness_setup, background_teardown),
+    };
+    return cmocka_run_group_tests_name("exact", tests, NULL, NULL);
+}
