@@ -47,7 +47,8 @@ static const struct {
             "Shift the clocks that running processes see, or change the shift in place.",
             "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n" TARGETS
             "      --partial             skew a group without those that cannot be\n"
-            "      --follow[=WAY]        go on: skew also who is born, execs or joins later; watch,\n"
+            "      --follow[=WAY]        go on: skew also who is born, execs or joins later; "
+            "watch,\n"
             "                            from outside, or exact, attached to all of them\n"
             "      --detach              with --follow: go on in the background\n"
             "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
@@ -69,7 +70,8 @@ static const struct {
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"
-            "      --follow[=WAY]        and all that the command and its descendants execute; exact,\n"
+            "      --follow[=WAY]        and all that the command and its descendants execute; "
+            "exact,\n"
             "                            before it begins, or watch, tracing nobody\n"
             "      --force               go on where only a safety catch refuses\n",
         },
