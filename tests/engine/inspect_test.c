@@ -103,18 +103,58 @@ static void those_alike_are_counted_together(void **state)
 {
     (void)state;
     struct child *victim = victim_start("deadlines", NULL);
+    turn(victim, "later", "on");
+    finding_await(victim, ".clock == \"realtime\" and .due_ns > 3600000000000", true);
     turn(victim, "cond", "on");
-    turn(victim, "nanosleep", "on");
-    turn(victim, "waitv", "on");
-    finding_await(victim, ".found | contains(\"futex_waitv\")", true);
-    finding_await(victim, ".found | contains(\"clock_nanosleep\")", true);
-    const char *json = inspect(victim);
-    assert_string_equal(json_query(json, "[.findings[] | select(.clock == \"realtime\") | .count] "
-                                         "| tojson"),
-                        "[1,1,1]");
-    assert_string_equal(json_query(json, "[.findings[] | select(.subject == \"wait\") | .count] "
-                                         "| add"),
-                        "4");
+    turn(victim, "monotonic", "on");
+    finding_await(victim, ".clock == \"monotonic\"", true);
+    const char *found = finding_await(victim, ".clock == \"realtime\" and .count == 2", true);
+    due_expect(found);
+    /* With the one that waits for the next line. */
+    assert_string_equal(
+        json_query(inspect(victim), "[.findings[] | select(.subject == \"wait\") | .count] | add"),
+        "4");
+}
+
+static void memory_of_no_file_is_searched(void **state)
+{
+    (void)state;
+    struct child *victim = victim_start("deadlines", NULL);
+    turn(victim, "code", "on");
+    const char *found = finding(inspect(victim), ".found | contains(\"memory of no file\")");
+    assert_string_equal(json_query(found, ".count"), "3");
+    assert_string_equal(json_query(found, ".found | contains(\"3 of them only probable\")"),
+                        "true");
+}
+
+static void a_ring_is_unknown(void **state)
+{
+    (void)state;
+    struct child *victim = victim_start("deadlines", NULL);
+    assert_string_equal(finding(inspect(victim), ".subject == \"io_uring\""), "");
+    const char *answer = child_ask(victim, "on ring");
+    if (strcmp(answer, "ok") != 0)
+        harness_skip("no io_uring here: %s", answer);
+    const char *found = finding(inspect(victim), ".subject == \"io_uring\"");
+    assert_string_equal(json_query(found, ".follows"), "unknown");
+    turn(victim, "ring", "off");
+    assert_string_equal(finding(inspect(victim), ".subject == \"io_uring\""), "");
+}
+
+static void a_time_namespace_is_told(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        harness_skip("it takes root to make a time namespace");
+    struct child *unshare = child_start(
+        (const char *const[]){"unshare", "--time", "--monotonic", "100", "--boottime", "200",
+                              "--fork", "--kill-child", "sh", "-c", "echo $$; read line", NULL},
+        NULL);
+    struct child inside = {.pid = atoi(child_line(unshare, HARNESS_DEADLINE_MS))};
+    const char *found = finding(inspect(&inside), ".subject == \"time ns\"");
+    assert_string_equal(json_query(found, ".found"),
+                        "clock monotonic is 100000000000 ns and boottime 200000000000 ns ahead of "
+                        "skewctl's");
 }
 
 /* What is one byte string and not another is for the unit tests; here that a file is decoded. */
@@ -166,6 +206,10 @@ static void the_process_is_told(void **state)
     assert_string_equal(finding(json, ".found | contains(\"memory of no file\")"), "");
     skewctl_recover(victim->pid);
 
+    struct child *filtered = victim_start("filtered", "allow", NULL);
+    assert_string_equal(json_query(finding(inspect(filtered), ".subject == \"seccomp\""), ".found"),
+                        "filter");
+
     struct child *rivalled = victim_start("rivalled", NULL);
     assert_string_equal(child_ask(rivalled, "jump clock_gettime"), "ok 0");
     json = inspect(rivalled);
@@ -200,10 +244,11 @@ static void whoever_may_not_look_is_told_so(void **state)
 
     /* Its own: the files are found by their paths. */
     struct start start = {.user = NOBODY};
-    struct child *sleeper = child_start((const char *const[]){"sleep", "1000", NULL}, &start);
-    harness_sleep_ms(100);
-    run = skewctl_run_as(NOBODY, "inspect", "-p", harness_format("%d", sleeper->pid), "-o", "json",
-                         NULL);
+    struct child *own =
+        child_start((const char *const[]){"sh", "-c", "echo ready; read line", NULL}, &start);
+    child_line(own, HARNESS_DEADLINE_MS);
+    run =
+        skewctl_run_as(NOBODY, "inspect", "-p", harness_format("%d", own->pid), "-o", "json", NULL);
     run_expect(&run, 0);
     assert_string_not_equal(finding(run.out, ".subject == \"counter\""), "");
     assert_string_equal(finding(run.out, ".found | contains(\"could not\")"), "");
@@ -277,6 +322,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         harness_test(each_is_told_while_it_is_there),
         harness_test(those_alike_are_counted_together),
+        harness_test(memory_of_no_file_is_searched),
+        harness_test(a_ring_is_unknown),
+        harness_test(a_time_namespace_is_told),
         harness_test(code_of_a_file_is_searched),
         harness_test(a_resumed_wait_is_unknown),
         harness_test(the_process_is_told),

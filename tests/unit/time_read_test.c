@@ -81,6 +81,10 @@ static void a_guess_needs_no_start(void **state)
     assert_int_equal(arch_time_read_guess(code, sizeof code, 97), ARCH_TIME_NONE);
     memcpy(code + 96, (const uint8_t[]){0xb8, 228, 0, 0, 0, 0x0f, 0x05}, 7);
     assert_int_equal(arch_time_read_guess(code, sizeof code, 101), ARCH_TIME_CALL);
+    /* mov $0xb8b8b8b8, %eax, over and over: each start finds its own instructions. */
+    memset(code, 0xb8, sizeof code);
+    memcpy(code + 96, (const uint8_t[]){0x0f, 0x31}, 2);
+    assert_int_equal(arch_time_read_guess(code, sizeof code, 96), ARCH_TIME_NONE);
     /* With nothing in front, too. */
     assert_int_equal(arch_time_read_guess((const uint8_t *)"\x0f\x31\xc3", 3, 0),
                      ARCH_TIME_COUNTER);

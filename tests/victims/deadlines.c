@@ -3,15 +3,17 @@
  * vDSO, each to be turned on and off:
  *     on KIND, off KIND   "ok" once it is done; a thread may take a moment to wait
  * where KIND is
- *     cond, monotonic     a condition variable with a deadline of that clock
+ *     cond, monotonic     a condition variable with a deadline of realtime, of that clock
+ *     later               cond, two hours away
  *     nanosleep           clock_nanosleep until a time of realtime
  *     waitv               futex_waitv until a time of realtime
  *     queue               mq_timedreceive, which is by realtime
  *     interval            poll for a length of time
  *     absolute, relative  a timerfd of realtime
  *     timer               a POSIX timer of realtime
- *     code                memory of no file with an rdtsc
- * All deadlines are an hour away. Its own text has one rdtsc, one rdtscp and one system call
+ *     ring                an io_uring
+ *     code                2 MiB of memory of no file with three rdtsc
+ * All other deadlines are an hour away. Its own text has one rdtsc, one rdtscp and one system call
  * for clock_gettime, and the bytes of each in the middle of other instructions.
  */
 #include "dialogue.h"
@@ -46,12 +48,13 @@ static struct timespec in_an_hour(clockid_t clock)
     return end;
 }
 
-static void wait_cond(clockid_t clock)
+static void wait_cond(clockid_t clock, int hours)
 {
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_condattr_t attributes;
     pthread_cond_t condition;
     struct timespec end = in_an_hour(clock);
+    end.tv_sec += (hours - 1) * HOUR;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, clock);
     pthread_cond_init(&condition, &attributes);
@@ -83,7 +86,8 @@ static void wait_queue(void)
     mq_close(queue);
 }
 
-static const char *const waits[] = {"cond", "monotonic", "nanosleep", "waitv", "queue", "interval"};
+static const char *const waits[] = {"cond",  "monotonic", "later",   "nanosleep",
+                                    "waitv", "queue",     "interval"};
 #define WAITS (sizeof waits / sizeof *waits)
 static pthread_t threads[WAITS];
 
@@ -94,18 +98,21 @@ static void *wait_run(void *argument)
     while (waiting[kind]) {
         switch (kind) {
         case 0:
-            wait_cond(CLOCK_REALTIME);
+            wait_cond(CLOCK_REALTIME, 1);
             break;
         case 1:
-            wait_cond(CLOCK_MONOTONIC);
+            wait_cond(CLOCK_MONOTONIC, 1);
             break;
         case 2:
-            clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &end, NULL);
+            wait_cond(CLOCK_REALTIME, 2);
             break;
         case 3:
-            wait_waitv();
+            clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &end, NULL);
             break;
         case 4:
+            wait_waitv();
+            break;
+        case 5:
             wait_queue();
             break;
         default:
@@ -124,7 +131,7 @@ static bool wait_turn(size_t kind, bool on)
     }
     waiting[kind] = false;
     /* A condition variable waits on after a handler: pthread_cond_timedwait(3). */
-    bool on_condition = kind < 2;
+    bool on_condition = kind < 3;
     pthread_t thread = threads[kind];
     if (on_condition)
         pthread_cancel(thread);
@@ -158,17 +165,30 @@ static bool timer_turn(bool on)
               : timer_delete(timer) == 0;
 }
 
-/* Beside the instruction its bytes as an operand, which is no such instruction. */
+/* Each beside its bytes as an operand, which is no such instruction; one across a whole MiB. */
 static bool code_turn(bool on)
 {
-    static void *code;
-    static const unsigned char rdtsc[] = {0xb8, 0x0f, 0x31, 0, 0, 0x0f, 0x31, 0xc3};
+    enum { MIB = 1 << 20, SIZE = 2 * MIB };
+    static unsigned char *code;
+    static const unsigned char rdtsc[] = {0xb8, 0x0f, 0x31, 0, 0, 0x0f, 0x31};
     if (!on)
-        return munmap(code, 4096) == 0;
-    code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memset(code, 0x90, 4096);
-    memcpy((char *)code + 256, rdtsc, sizeof rdtsc);
-    return mprotect(code, 4096, PROT_READ | PROT_EXEC) == 0;
+        return munmap(code, SIZE) == 0;
+    code = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(code, 0x90, SIZE);
+    memcpy(code + 256, rdtsc, sizeof rdtsc);
+    memcpy(code + MIB - 200, rdtsc, sizeof rdtsc);
+    memcpy(code + MIB - 6, rdtsc, sizeof rdtsc);
+    return mprotect(code, SIZE, PROT_READ | PROT_EXEC) == 0;
+}
+
+static bool ring_turn(bool on)
+{
+    static int ring;
+    static char parameters[120]; /* struct io_uring_params */
+    if (!on)
+        return close(ring) == 0;
+    ring = (int)syscall(SYS_io_uring_setup, 1, parameters);
+    return ring >= 0;
 }
 
 static bool turn(const char *kind, bool on)
@@ -180,6 +200,8 @@ static bool turn(const char *kind, bool on)
         return timerfd_turn(kind[0] == 'a', on);
     if (strcmp(kind, "timer") == 0)
         return timer_turn(on);
+    if (strcmp(kind, "ring") == 0)
+        return ring_turn(on);
     return strcmp(kind, "code") == 0 && code_turn(on);
 }
 
