@@ -324,6 +324,34 @@ static void any_command_puts_it_back(void **state)
     }
 }
 
+/* All members at the same instant, those forked later too, and with them the group. */
+static void a_group_ends(void **state)
+{
+    (void)state;
+    struct child *parent = victim_start("idle", NULL), *reader = victim_start("clock_reader", NULL);
+    struct snapshot before = snapshot_take(reader->pid);
+    int64_t start = harness_monotonic_ns();
+    struct run run = skewctl_run("inject", "--tree", pid_text(parent), "--tree", pid_text(reader),
+                                 "--offset", "-1h", "--for", milliseconds(WHILE_MS), NULL);
+    run_expect(&run, 0);
+    int64_t elapsed = harness_monotonic_ns() - start;
+    pid_t child = (pid_t)atoi(child_ask(parent, "spawn") + strlen("ok "));
+    ended_await(elapsed, start);
+    const char *left = list();
+    assert_string_equal(json_query(left, "[.injections[] | select(.group == \"g1\")] | length"),
+                        "0");
+    snapshot_expect(&before, reader->pid);
+    assert_int_equal(observe_code_mappings(child), 0);
+    /* The next with the same words is another group. */
+    run = skewctl_run("inject", "--tree", pid_text(parent), "--tree", pid_text(reader), "--offset",
+                      "-1h", "-o", "json", NULL);
+    run_expect(&run, 0);
+    assert_string_equal(json_query(run.out, ".injections[0].group"), "g2");
+    run = skewctl_run("recover", "--id", "g2", NULL);
+    run_expect(&run, 0);
+    snapshot_expect(&before, reader->pid);
+}
+
 /* What cannot be put back is said, and listed as ended; what was asked for is done. */
 static void what_cannot_be_put_back_is_said(void **state)
 {
@@ -385,6 +413,7 @@ int main(void)
         harness_test(it_may_end_during_the_inject),
         harness_test(it_ends_though_skewctl_was_killed),
         harness_test(any_command_puts_it_back),
+        harness_test(a_group_ends),
         harness_test(what_cannot_be_put_back_is_said),
         harness_test(no_other_time_makes_sense),
     };
