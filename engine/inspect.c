@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/clock.h"
+#include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/inspect.h"
 #include "engine/private.h"
@@ -110,8 +111,9 @@ static void vdso_inspect(const struct look *look, struct findings *findings)
     } states[] = {
         [SITUATION_CLEAN] = {SKEW_FOLLOWS_YES, "the kernel's own",
                              "clock reads through it will be skewed, whoever makes them"},
-        [SITUATION_INJECTED] = {SKEW_FOLLOWS_YES, "skewed by skewctl",
-                                "clock reads through it are skewed; inject changes the skew"},
+        [SITUATION_INJECTED] = {SKEW_FOLLOWS_YES, "skewed by skewctl: ",
+                                "reads of these clocks through it are skewed; inject changes the "
+                                "skew"},
         [SITUATION_PARTIAL] = {SKEW_FOLLOWS_UNKNOWN, "with what an interrupted skewctl left",
                                "inject and recover put that right first"},
         [SITUATION_FOREIGN] = {SKEW_FOLLOWS_UNKNOWN, "changed by something other than skewctl",
@@ -120,7 +122,22 @@ static void vdso_inspect(const struct look *look, struct findings *findings)
     const struct skew_finding finding = {.subject = "vdso",
                                          .follows = states[look->situation].follows,
                                          .meaning = states[look->situation].meaning};
-    findings_add(findings, &finding, "%s", states[look->situation].found);
+    if (look->situation == SITUATION_INJECTED &&
+        deadline_passed(image_skew_deadline(&look->skew))) {
+        findings_add(findings,
+                     &(struct skew_finding){
+                         .subject = "vdso",
+                         .follows = SKEW_FOLLOWS_NO,
+                         .meaning = "clock reads through it are true again; skewctl list or "
+                                    "recover puts it back"},
+                     "with a skew of skewctl, which has ended by itself");
+        return;
+    }
+    char clocks[256] = "";
+    if (look->situation == SITUATION_INJECTED) {
+        skew_clocks_format(look->skew.clocks, clocks, sizeof clocks);
+    }
+    findings_add(findings, &finding, "%s%s", states[look->situation].found, clocks);
 }
 
 /* Nearly all programs of root have it and never use it: inject tells them apart. */

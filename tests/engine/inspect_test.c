@@ -201,7 +201,7 @@ static void the_process_is_told(void **state)
     skewctl_inject(victim->pid, "-5m");
     json = inspect(victim);
     assert_string_equal(json_query(finding(json, ".subject == \"vdso\""), ".found"),
-                        "skewed by skewctl");
+                        "skewed by skewctl: realtime,realtime_coarse,tai");
     /* The image's copy of the vDSO makes system calls for the time, and is no finding. */
     assert_string_equal(finding(json, ".found | contains(\"memory of no file\")"), "");
     skewctl_recover(victim->pid);
@@ -215,6 +215,25 @@ static void the_process_is_told(void **state)
     json = inspect(rivalled);
     assert_string_equal(json_query(finding(json, ".subject == \"vdso\""), ".found"),
                         "changed by something other than skewctl");
+}
+
+static void a_skew_that_has_ended_is_told(void **state)
+{
+    (void)state;
+    struct child *victim = victim_start("deadlines", NULL);
+    const char *pid = harness_format("%d", victim->pid);
+    struct run run =
+        skewctl_run("inject", "-p", pid, "--offset", "-5m", "--for", "3s", "-o", "json", NULL);
+    run_expect(&run, 0);
+    const char *found = finding_await(
+        victim, ".subject == \"vdso\" and (.found | contains(\"which has ended\"))", true);
+    assert_string_equal(json_query(found, ".follows"), "no");
+    run = skewctl_run("inject", "-p", pid, "--offset", "-5m", NULL);
+    run_expect(&run, 0);
+    found = finding(inspect(victim), ".subject == \"vdso\"");
+    assert_string_equal(json_query(found, ".found"),
+                        "skewed by skewctl: realtime,realtime_coarse,tai");
+    skewctl_recover(victim->pid);
 }
 
 static void nothing_is_changed(void **state)
@@ -328,6 +347,7 @@ int main(void)
         harness_test(code_of_a_file_is_searched),
         harness_test(a_resumed_wait_is_unknown),
         harness_test(the_process_is_told),
+        harness_test(a_skew_that_has_ended_is_told),
         harness_test(nothing_is_changed),
         harness_test(whoever_may_not_look_is_told_so),
         harness_test(bad_requests),
