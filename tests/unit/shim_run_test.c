@@ -349,8 +349,9 @@ static const int64_t successive[] = {1000 * SECOND, 2000 * SECOND + SECOND / 2,
 static void stepped_child(struct stepped *stepped)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(HARNESS_DEADLINE_MS / 1000);
     for (;;) {
+        /* For each round of the many that there are. */
+        alarm(HARNESS_DEADLINE_MS / 1000);
         syscall(SYS_clock_gettime, CLOCK_REALTIME, &stepped->before);
         __asm__ volatile("int3" ::: "memory");
         placed.entries[ARCH_CLOCK_GETTIME](CLOCK_REALTIME, (uintptr_t)&stepped->seen);
