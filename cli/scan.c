@@ -62,9 +62,9 @@ int command_scan(const struct options *options)
         enum skew_code printed = report_traces(traces, count, options->repair, options->json);
         code = printed == SKEW_OK ? code : printed;
         if (unreadable.count) {
-            message_print("%zu of the processes may not be looked at, the first is pid %d; run "
-                          "with CAP_SYS_PTRACE to see them all",
-                          unreadable.count, (int)unreadable.first);
+            message_print("%zu of the processes may not be looked at, the first is pid %d%s%s",
+                          unreadable.count, (int)unreadable.first, unreadable.advice[0] ? "; " : "",
+                          unreadable.advice);
             code = code == SKEW_OK ? SKEW_PARTIAL : code;
         }
     }

@@ -77,16 +77,22 @@ static void privileges_examine(struct findings *findings)
                     "CAP_SYS_PTRACE and CAP_DAC_OVERRIDE: processes of every user");
     } else if (privilege_may_trace_others()) {
         finding_add(findings, "privileges", SKEW_VERDICT_WARNING,
-                    "CAP_SYS_PTRACE but no CAP_DAC_OVERRIDE: only processes of user %u",
+                    "CAP_SYS_PTRACE but no CAP_DAC_OVERRIDE: only processes of user %u; for others "
+                    "add CAP_DAC_OVERRIDE, or run skewctl as their user",
                     (unsigned)geteuid());
     } else {
         finding_add(findings, "privileges", SKEW_VERDICT_WARNING,
                     "no CAP_SYS_PTRACE: only processes of user %u that have no privileges",
                     (unsigned)geteuid());
     }
-    if (!privilege_may_read_filters()) {
-        finding_add(findings, "filters", SKEW_VERDICT_WARNING,
-                    "no CAP_SYS_ADMIN: a process with a seccomp filter is refused unless forced");
+    const char *obstacle = privilege_filters_obstacle();
+    if (obstacle != NULL) {
+        finding_add(
+            findings, "filters", SKEW_VERDICT_WARNING,
+            "%s: a process with a seccomp filter is refused unless forced, which is fine "
+            "where that allows mmap and munmap; reading it takes CAP_SYS_ADMIN and no filter "
+            "on skewctl, as in a privileged container",
+            obstacle);
     }
     char scope = privilege_yama_scope();
     if (scope == '\0') {
@@ -228,7 +234,12 @@ static void target_examine(struct findings *findings, const struct vdso *vdso,
                     image_size_for(vdso));
         limits_examine(findings, vdso, look);
     }
-    if (look->target.seccomp == 2) {
+    if (look->target.seccomp == 2 && privilege_filters_obstacle() != NULL) {
+        finding_add(
+            findings, "seccomp", SKEW_VERDICT_WARNING,
+            "it has a filter that cannot be read: inject takes --force, which is safe if the "
+            "filter allows mmap and munmap, as the default profiles of containers do");
+    } else if (look->target.seccomp == 2) {
         finding_add(findings, "seccomp", SKEW_VERDICT_WARNING,
                     "it has a filter: inject evaluates it first, and unless --suspend-seccomp is "
                     "given refuses if it forbids mmap or munmap");

@@ -13,6 +13,7 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/namespace.h"
 #include "engine/pagemap.h"
 #include "engine/private.h"
 #include "engine/privilege.h"
@@ -141,12 +142,8 @@ static enum skew_code memory_look(const struct vdso *vdso, struct look *look, ui
     if (memory < 0 || !memory_read(memory, look->vdso_address, look->live, vdso->size)) {
         error_set(error, error_code_for(errno), look->target.pid, errno, "read vDSO",
                   "cannot read its vDSO");
-        if (error->code == SKEW_NOT_PERMITTED && privilege_yama_scope() == '3') {
-            error_advise(error, "kernel.yama.ptrace_scope is 3: nobody may attach until the next "
-                                "boot");
-        } else if (error->code == SKEW_NOT_PERMITTED) {
-            error_advise(error, "a process of another user takes CAP_SYS_PTRACE and "
-                                "CAP_DAC_OVERRIDE; skewctl doctor tells what you have");
+        if (error->code == SKEW_NOT_PERMITTED) {
+            privilege_advise(error);
         }
         return error->code;
     }
@@ -244,11 +241,12 @@ enum skew_code look_touchable(const struct look *look, struct skew_error *error)
 
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error)
 {
-    if (pid != 1 || force) {
+    /* That of a container is the service itself, or holds the pod's namespaces. */
+    if (pid != 1 || force || !namespace_pid_is_first()) {
         return SKEW_OK;
     }
     error_set(error, SKEW_REFUSED, pid, 0, "look",
-              "it is the init process, and the whole system depends on it");
+              "it is the machine's init process, and the whole system depends on it");
     error_advise(error, "use --force if that is what you want");
     return SKEW_REFUSED;
 }

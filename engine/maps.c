@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/privilege.h"
 #include "engine/scope.h"
 
 #define PAGE               UINT64_C(0x1000)
@@ -148,7 +149,7 @@ enum skew_code maps_read(const struct target *target, struct maps *maps, struct 
         enum skew_code code = error_set(error, error_code_for(errno), target->pid, errno,
                                         "read maps", "cannot read its memory map");
         if (code == SKEW_NOT_PERMITTED) {
-            error_advise(error, "run as root, as the owner of the process, or with CAP_SYS_PTRACE");
+            privilege_advise(error);
         }
         return code;
     }

@@ -61,10 +61,12 @@ static enum skew_code filter_ask(const struct permit *permit, const struct trace
         *last = true;
         return permit->unread_passes
                    ? SKEW_OK
-                   : refused(tracer, caller, (int)-length,
-                             "it has a seccomp filter that cannot be read, and that might kill it "
-                             "for the calls needed; use --force to risk it, or run as root",
-                             error);
+                   : refused(
+                         tracer, caller, (int)-length,
+                         "it has a seccomp filter that cannot be read (skewctl doctor tells "
+                         "why) and might kill it for the calls needed; use --force if it allows "
+                         "mmap and munmap, as the default profiles of containers do",
+                         error);
     }
     for (size_t i = 0; i < count; i++) {
         uint32_t action;

@@ -81,7 +81,7 @@ bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
 enum skew_code look_touchable(const struct look *look, struct skew_error *error);
 /* Those of them that stand in the way of stopping it. */
 enum skew_code look_stoppable(const struct look *look, bool calls, struct skew_error *error);
-/* The init process is refused unless forced, also where it may not be looked at. */
+/* The machine's own init process is refused unless forced, also where it may not be looked at. */
 enum skew_code look_init(pid_t pid, bool force, struct skew_error *error);
 /* Further reasons not to skew it; `force` takes away the safety catches. */
 enum skew_code look_skewable(const struct look *look, bool force, struct skew_error *error);

@@ -3,11 +3,17 @@
  * giving up the rest.
  *
  * CAP_SYS_PTRACE lets it attach to processes of others, CAP_DAC_OVERRIDE open
- * their /proc/PID/mem, which only their owner may (proc_pid_mem(5)), and
- * CAP_SYS_ADMIN read a target's seccomp filter. CAP_NET_ADMIN lets a follower be told
- * of processes (connector.c), and is given up once that is arranged, before anything is
- * traced. That is all: the journal is opened as its owner, and no signal is sent that
+ * their /proc/PID/mem, and CAP_SYS_ADMIN read a target's seccomp filter. CAP_NET_ADMIN lets a
+ * follower be told of processes (connector.c), and is given up once that is arranged, before
+ * anything is traced. That is all: the journal is opened as its owner, and no signal is sent that
  * takes a right of its own.
+ *
+ * CAP_SYS_PTRACE alone is not enough, for the file is judged twice: as any file of its
+ * owner with mode 0600 (fs/proc/base.c, proc_pid_make_inode), and then as
+ * ptrace(2) would be (mm_access). Being attached does not change the first, nor does a
+ * path by way of a thread (measured). What there is without it, process_vm_readv(2) and
+ * ptrace's words, goes by a number rather than by a descriptor that an exec makes dead
+ * (memory.h), so nothing could be looked at or updated in safety without a stop.
  *
  * Rights that come from the program's file (a set-user-ID or set-group-ID mode,
  * file capabilities) are the file owner's and not the caller's. They are given
@@ -25,6 +31,7 @@
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/namespace.h"
 #include "engine/privilege.h"
 #include "engine/target.h"
 
@@ -64,9 +71,35 @@ bool privilege_may_open_others(void)
     return effective(CAP_DAC_OVERRIDE);
 }
 
-bool privilege_may_read_filters(void)
+/* kernel/seccomp.c, seccomp_get_filter: capable(), which means the first user namespace. */
+const char *privilege_filters_obstacle(void)
 {
-    return effective(CAP_SYS_ADMIN);
+    if (!effective(CAP_SYS_ADMIN)) {
+        return "no CAP_SYS_ADMIN";
+    }
+    if (!namespace_user_is_first()) {
+        return "CAP_SYS_ADMIN only within a user namespace";
+    }
+    return prctl(PR_GET_SECCOMP) != 0 ? "skewctl is under a seccomp filter itself" : NULL;
+}
+
+void privilege_advise(struct skew_error *error)
+{
+    bool trace = privilege_may_trace_others(), open = privilege_may_open_others();
+    if (privilege_yama_scope() == '3') {
+        error_advise(error, "kernel.yama.ptrace_scope is 3: nobody may attach until the next boot");
+    } else if (trace && open) {
+        error_advise(error, namespace_user_is_first()
+                                ? "a security module may forbid it"
+                                : "its user is none of this user namespace: run skewctl outside");
+    } else {
+        error_advise(error,
+                     "a process of another user takes CAP_SYS_PTRACE and CAP_DAC_OVERRIDE (%s); "
+                     "or run skewctl as the user that the process belongs to",
+                     trace  ? "the second is missing"
+                     : open ? "the first is missing"
+                            : "both are missing");
+    }
 }
 
 void privilege_listening_end(void)

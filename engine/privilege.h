@@ -6,12 +6,19 @@
 
 #include <stdbool.h>
 
+#include "engine/skewctl.h"
+
 /* CAP_SYS_PTRACE: processes of other users, and past Yama's restricted scope. */
 bool privilege_may_trace_others(void);
 /* CAP_DAC_OVERRIDE: the /proc/PID/mem of other users' processes. */
 bool privilege_may_open_others(void);
-/* CAP_SYS_ADMIN: the seccomp filters of a process. */
-bool privilege_may_read_filters(void);
+/*
+ * What keeps skewctl from reading the seccomp filter of a process, a clause for a person;
+ * NULL where nothing does.
+ */
+const char *privilege_filters_obstacle(void);
+/* Says what to do about a process that may not be looked at. */
+void privilege_advise(struct skew_error *error);
 /* Gives up CAP_NET_ADMIN, by which the kernel tells of processes. */
 void privilege_listening_end(void);
 /*

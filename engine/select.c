@@ -20,6 +20,7 @@
 
 #include "engine/cgroup.h"
 #include "engine/error.h"
+#include "engine/namespace.h"
 #include "engine/scope.h"
 #include "engine/select.h"
 #include "engine/target.h"
@@ -261,9 +262,12 @@ static enum skew_code pidns_select(const struct processes *processes, pid_t pid,
                          "cannot read its pid namespace");
     }
     if (wanted.st_ino == own.st_ino && wanted.st_dev == own.st_dev && !force) {
+        bool first = namespace_pid_is_first();
         error_set(error, SKEW_REFUSED, pid, 0, "select",
-                  "its pid namespace is that of skewctl itself: that would be the whole system");
-        error_advise(error, "use --force if that is what you want");
+                  "its pid namespace is that of skewctl itself: that would be %s",
+                  first ? "the whole system" : "the shell that called it, too");
+        error_advise(error, "%suse --force if that is what you want",
+                     first ? "" : "name the service with --tree 1; ");
         return SKEW_REFUSED;
     }
     for (size_t i = 0; i < processes->count; i++) {

@@ -432,6 +432,7 @@ struct skew_trace {
 struct skew_unreadable {
     size_t count;
     pid_t first;
+    char advice[200]; /* what to do about that one, or empty */
 };
 enum skew_code skew_scan(struct skew_engine *engine, pid_t pid, struct skew_trace **traces,
                          size_t *count, struct skew_unreadable *unreadable,

@@ -136,7 +136,10 @@ static enum skew_code machine_survey(struct skew_engine *engine, struct survey *
         }
         /* Whoever is gone, has no vDSO or is a kernel thread has no traces. */
         if (code == SKEW_NOT_PERMITTED) {
-            unreadable->first = unreadable->count++ == 0 ? pid : unreadable->first;
+            if (unreadable->count++ == 0) {
+                unreadable->first = pid;
+                memcpy(unreadable->advice, reason.advice, sizeof unreadable->advice);
+            }
         }
     }
     closedir(processes);

@@ -162,6 +162,9 @@ static void ptrace_capability_alone(void **state)
     expect_not_permitted(&caller, other);
     struct run run = run_as(&caller, "inject", "-p", pid_of(other), "-5m");
     assert_non_null(strstr(run.err, "CAP_DAC_OVERRIDE"));
+    run = run_as(&caller, "scan", NULL, NULL, NULL);
+    run_expect(&run, 6);
+    assert_non_null(strstr(run.err, "CAP_DAC_OVERRIDE"));
     run = run_as(&caller, "doctor", NULL, NULL, NULL);
     assert_non_null(strstr(run.out, "CAP_DAC_OVERRIDE"));
     assert_non_null(strstr(run.out, "CAP_SYS_ADMIN"));

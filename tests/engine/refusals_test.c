@@ -47,6 +47,49 @@ static void init_unless_forced(void **state)
         assert_string_not_equal(run.err, unforced);
 }
 
+/* skewctl in the pid namespace of that process, on process 1 there. */
+static struct run within(const char *init, const char *command, const char *option,
+                         const char *offset)
+{
+    return program_run((const char *const[]){"nsenter", "-t", init, "-p", "-m", skewctl_path(),
+                                             command, option, "1", "--journal", skewctl_journal(),
+                                             offset ? "--offset" : NULL, offset, NULL},
+                       NULL, HARNESS_DEADLINE_MS);
+}
+
+/* The same number, but it is a service, and the machine does not depend on it. */
+static void first_process_of_a_container(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        harness_skip("only root can make a pid namespace");
+    struct child *container = child_start(
+        (const char *const[]){"unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+                              victim_path("clock_reader"), "1", "200", NULL},
+        NULL);
+    assert_string_equal(child_line(container, HARNESS_DEADLINE_MS), "ready");
+    struct run run = program_run(
+        (const char *const[]){"pgrep", "-P", harness_format("%d", container->pid), NULL}, NULL,
+        HARNESS_DEADLINE_MS);
+    const char *init = harness_format("%d", atoi(run.out));
+    run = within(init, "inject", "--pidns", "-5m");
+    run_expect_error(&run, 3);
+    assert_non_null(strstr(run.err, "--tree 1"));
+    clock_reader_expect(container, "clock_gettime 0", 0);
+
+    clock_reader_allow(container, "realtime", INT64_C(-300000000000));
+    static const char *const options[] = {"-p", "--tree"};
+    for (size_t i = 0; i < 2; i++) {
+        run = within(init, "inject", options[i], "-5m");
+        run_expect(&run, 0);
+        clock_reader_expect_all(container, INT64_C(-300000000000));
+        run = within(init, "recover", options[i], NULL);
+        run_expect(&run, 0);
+        clock_reader_expect_all(container, 0);
+    }
+    victim_check(container);
+}
+
 static void itself(void **state)
 {
     (void)state;
@@ -271,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         harness_test(dead_process),
         harness_test(init_unless_forced),
+        harness_test(first_process_of_a_container),
         harness_test(itself),
         harness_test(kernel_thread),
         harness_test(program_of_32_bits),
