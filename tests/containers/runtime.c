@@ -21,14 +21,15 @@
 /*
  * In these lists %n stands for the container's name, %u for the user within it and
  * %c for the cgroup of this world; callers other than root have no cgroups, so for
- * them words with %c are left out.
+ * them words with %c are left out. A word with %d is left out where capabilities are the
+ * default ones.
  */
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* skewctl and its libraries are lent by the host; capabilities, image and program follow. */
 #define DEBUG(...)                                                                                 \
     WORDS(__VA_ARGS__, "run", "-i", "--rm", "--network", "none", "--read-only", "--pid",           \
-          "container:%n", "--cgroup-parent=%c", "--tmpfs", "/run:mode=0700", "-v", "/usr:/usr:ro", \
+          "container:%n", "--cgroup-parent=%c", "--tmpfs", "/run:mode=1777", "-v", "/usr:/usr:ro", \
           "-v", "/lib:/lib:ro", "-v", "/lib64:/lib64:ro", "-v",                                    \
           WORLD_FOLDER "/skewctl:/skewctl:ro")
 
@@ -36,20 +37,22 @@
     .programs = WORDS("podman", RUNTIME, "newuidmap"),                                             \
     .import = WORDS("podman", "import", ARCHIVE, IMAGE),                                           \
     .run = WORDS("podman", "--runtime", RUNTIME, "run", "-i", "--name", "%n", "--network", "none", \
-                 "--read-only", "--cap-drop", "ALL", "--user", "%u", "--cgroup-parent=%c", IMAGE), \
+                 "--read-only", "%d--cap-drop=ALL", "--user", "%u", "--cgroup-parent=%c", IMAGE),  \
     .debug = DEBUG("podman", "--runtime", RUNTIME),                                                \
     .execute = WORDS("podman", "--runtime", RUNTIME, "exec", "-i", "%n"),                          \
     .remove = WORDS("podman", "--runtime", RUNTIME, "rm", "-f", "%n"),                             \
+    .list = WORDS("podman", "--runtime", RUNTIME, "ps", "-q"),                                     \
     .inspect = WORDS("podman", "--runtime", RUNTIME, "inspect", "%n"),                             \
     .pid_filter = ".[0].State.Pid", .id_filter = ".[0].Id",                                        \
-    .finish = WORDS("podman", "system", "migrate"), .rootless = true, .seccomp = true
+    .finish = WORDS("podman", "system", "migrate"), .rootless = true, .seccomp = true,             \
+    .capabilities = "00000000800405fb"
 
 #define BUNDLE(RUNTIME)                                                                            \
     .programs = WORDS(RUNTIME, "runc"),                                                            \
     .run = WORDS(RUNTIME, "run", "--bundle", BUNDLES "/%n", "%n"),                                 \
     .execute = WORDS(RUNTIME, "exec", "%n"), .remove = WORDS(RUNTIME, "delete", "--force", "%n"),  \
-    .inspect = WORDS(RUNTIME, "state", "%n"), .pid_filter = ".pid", .bundle = true,                \
-    .rootless = true
+    .list = WORDS(RUNTIME, "list", "-q"), .inspect = WORDS(RUNTIME, "state", "%n"),                \
+    .pid_filter = ".pid", .bundle = true, .rootless = true
 
 static const struct runtime runtimes[] = {
     {.name = "runc", BUNDLE("runc")},
@@ -66,14 +69,16 @@ static const struct runtime runtimes[] = {
         .ask = WORDS("docker", "version"),
         .import = WORDS("docker", "import", ARCHIVE, IMAGE),
         .run = WORDS("docker", "run", "-i", "--name", "%n", "--network", "none", "--read-only",
-                     "--cap-drop", "ALL", "--user", "%u", "--cgroup-parent=%c", IMAGE),
+                     "%d--cap-drop=ALL", "--user", "%u", "--cgroup-parent=%c", IMAGE),
         .debug = DEBUG("docker"),
         .execute = WORDS("docker", "exec", "-i", "%n"),
         .remove = WORDS("docker", "rm", "-f", "%n"),
+        .list = WORDS("docker", "ps", "-q"),
         .inspect = WORDS("docker", "inspect", "%n"),
         .pid_filter = ".[0].State.Pid",
         .id_filter = ".[0].Id",
         .seccomp = true,
+        .capabilities = "00000000a80425fb",
     },
     {
         .name = "containerd",
@@ -84,12 +89,14 @@ static const struct runtime runtimes[] = {
                      "%n"),
         .execute = WORDS("ctr", "task", "exec", "--exec-id", "executed", "%n"),
         .remove = WORDS("ctr", "container", "rm", "%n"),
+        .list = WORDS("ctr", "task", "ls", "-q"),
         /* ctr tells it only in a table. */
         .inspect =
             WORDS("cat", "/run/containerd/io.containerd.runtime.v2.task/default/%n/init.pid"),
         .pid_filter = ".",
         .seccomp = true,
-        .capable = true,
+        .capabilities = "00000000a80425fb",
+        .always_capable = true,
     },
 };
 
@@ -107,11 +114,12 @@ static const char *word_fill(const char *word, const struct container *container
 {
     const char *text = "";
     for (const char *mark; (mark = strchr(word, '%')) != NULL; word = mark + 2) {
-        if (mark[1] == 'c' && container->user != 0)
+        if ((mark[1] == 'c' && container->user != 0) || (mark[1] == 'd' && container->capable))
             return NULL;
         const char *filling = mark[1] == 'c'   ? world_cgroup()
                               : mark[1] == 'u' ? harness_format("%u", container->inside)
-                                               : container->name;
+                              : mark[1] == 'n' ? container->name
+                                               : "";
         text = harness_format("%s%.*s%s", text, (int)(mark - word), word, filling);
     }
     return harness_format("%s%s", text, word);
@@ -248,11 +256,11 @@ static void bundle_make(const struct container *container)
 }
 
 struct container *container_start(const struct runtime *runtime, uid_t user, uid_t inside,
-                                  const char *name)
+                                  bool capable, const char *name)
 {
     struct container *container = harness_memory(sizeof *container);
-    *container =
-        (struct container){.runtime = runtime, .user = user, .inside = inside, .name = name};
+    *container = (struct container){
+        .runtime = runtime, .user = user, .inside = inside, .capable = capable, .name = name};
     const char *const *command = WORDS("/bin/clock_reader", "2", "1000");
     if (runtime->bundle) {
         bundle_make(container);
@@ -261,8 +269,11 @@ struct container *container_start(const struct runtime *runtime, uid_t user, uid
     container->first = begin(runtime->run, container, command);
     const char *facts = say(runtime->inspect, container);
     container->pid = atoi(json_query(facts, runtime->pid_filter));
-    if (user == 0)
+    if (user == 0) {
+        const char *listed = say(runtime->list, container);
         container->id = runtime->id_filter ? json_query(facts, runtime->id_filter) : name;
+        container->listed = harness_format("%.*s", (int)strcspn(listed, "\n"), listed);
+    }
     return container;
 }
 
@@ -270,14 +281,27 @@ struct child *container_execute(const struct container *container)
 {
     return begin(container->runtime->execute, container,
                  WORDS("/bin/awk", "BEGIN { print \"ready\"; fflush() }"
-                                   "{ print systime(); fflush() }"));
+                                   "/end/ { exit } { print systime(); fflush() }"));
 }
 
-struct child *container_debug(const struct container *container, const char *capability)
+struct child *container_debug(const struct container *container, const struct debug *debug)
 {
-    return begin(container->runtime->debug, container,
-                 WORDS("--cap-drop", "ALL", "--cap-add", "SYS_PTRACE", "--cap-add", capability,
-                       IMAGE, "/bin/sh", "-c", "echo ready; exec /bin/sh"));
+    const char *command[WORDS_MAX] = {"--cap-drop", "ALL", "--user",
+                                      harness_format("%u", debug->user)};
+    size_t count = 4;
+    for (size_t i = 0; debug->capabilities[i]; i++) {
+        command[count++] = "--cap-add";
+        command[count++] = debug->capabilities[i];
+    }
+    if (debug->unconfined) {
+        command[count++] = "--security-opt";
+        command[count++] = "seccomp=unconfined";
+    }
+    static const char *const shell[] = {IMAGE, "/bin/sh", "-c",
+                                        "busybox mkdir -m 700 " CONTAINER_OWN
+                                        " && echo ready && exec /bin/sh"};
+    memcpy(command + count, shell, sizeof shell);
+    return begin(container->runtime->debug, container, command);
 }
 
 void container_stop(struct container *container)
