@@ -12,9 +12,13 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "engine/census.h"
+
 #define HELPERS_MAX 7
 /* For fewer a helper is not worth its engine. */
 #define ACTS_PER_HELPER 4
+/* For fewer it costs more than it saves. */
+#define CENSUS_LEAST 8
 
 struct crew {
     crew_act *act;
@@ -60,6 +64,7 @@ static bool helper_start(struct helper *helper, struct crew *crew, const struct 
         return false;
     }
     helper->engine->group = engine->group;
+    helper->engine->census = engine->census;
     if (pthread_create(&helper->thread, NULL, helper_main, helper) != 0) {
         skew_engine_close(helper->engine);
         return false;
@@ -84,6 +89,8 @@ bool crew_run(struct skew_engine *engine, size_t count, crew_act *act, void *con
     struct crew crew = {.act = act, .context = context, .count = count};
     struct helper helpers[HELPERS_MAX];
     size_t wanted = helpers_wanted(engine, count);
+    struct census *census = count >= CENSUS_LEAST ? census_take() : NULL;
+    engine->census = census;
     size_t started = 0;
     while (started < wanted && helper_start(&helpers[started], &crew, engine)) {
         started++;
@@ -100,5 +107,7 @@ bool crew_run(struct skew_engine *engine, size_t count, crew_act *act, void *con
         pthread_join(helpers[i].thread, NULL);
         skew_engine_close(helpers[i].engine);
     }
+    engine->census = NULL;
+    census_release(census);
     return !atomic_load(&crew.ended);
 }

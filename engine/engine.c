@@ -105,6 +105,7 @@ static enum skew_code look_once(struct skew_engine *engine, const struct target 
     enum skew_code code = row_find(engine, guard, row, error);
     if (code == SKEW_OK) {
         code = look_open(&engine->vdso, guard->pid, row->image_address, look, error);
+        look->census = engine->census;
     }
     return code;
 }

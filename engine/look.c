@@ -223,7 +223,7 @@ enum skew_code look_stoppable(const struct look *look, bool calls, struct skew_e
     if (target->pid == getpid()) {
         return refuse(look, error, "it is skewctl itself", "give the pid of another program");
     }
-    return stoppable_check(target, calls, error);
+    return stoppable_check(target, look->census, calls, error);
 }
 
 enum skew_code look_touchable(const struct look *look, struct skew_error *error)

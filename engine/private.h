@@ -14,12 +14,15 @@
 #include "engine/vdso.h"
 #include "journal/journal.h"
 
+struct census;
+
 struct skew_engine {
     struct journal *journal;
     struct skew_error unusable; /* code not SKEW_OK: why `journal` is one in memory alone */
     struct vdso vdso;           /* pristine */
     bool suspend_seccomp;
-    int64_t group; /* of which new injections are; 0 for none */
+    int64_t group;               /* of which new injections are; 0 for none */
+    const struct census *census; /* census.h, while many are worked on; else NULL */
 };
 
 /*
@@ -42,6 +45,7 @@ enum situation {
 /* A look at a process without stopping it. */
 struct look {
     struct target target;
+    const struct census *census; /* that of the engine */
     struct maps maps;
     uint64_t vdso_address;
     uint8_t live[VDSO_SIZE_MAX]; /* its vDSO */
@@ -109,13 +113,16 @@ enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller,
  * where it is to make `calls`, no thread of it may. Takes at most 200 ms on an idle
  * machine.
  */
-enum skew_code stoppable_check(const struct target *target, bool calls, struct skew_error *error);
+enum skew_code stoppable_check(const struct target *target, const struct census *census, bool calls,
+                               struct skew_error *error);
 
 /*
  * A process that is no thread of the target but shares its memory (vfork(2), or
- * clone(2) with CLONE_VM), and so would run on while the target is stopped; or 0.
+ * clone(2) with CLONE_VM), and so would run on while the target is stopped; or 0. The
+ * census is asked first; it may be NULL.
  */
-enum skew_code sharer_find(const struct target *target, pid_t *sharer, struct skew_error *error);
+enum skew_code sharer_find(const struct target *target, const struct census *census, pid_t *sharer,
+                           struct skew_error *error);
 /* True if the two share their memory; false also where the kernel does not tell. */
 bool memory_shared(pid_t one, pid_t other);
 

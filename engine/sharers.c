@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/census.h"
 #include "engine/error.h"
 #include "engine/private.h"
 #include "engine/scope.h"
@@ -66,8 +67,12 @@ static bool memory_present(pid_t pid)
     return process_file_read(pid, "statm", text, sizeof text) <= 0 || strncmp(text, "0 ", 2) != 0;
 }
 
-enum skew_code sharer_find(const struct target *target, pid_t *sharer, struct skew_error *error)
+enum skew_code sharer_find(const struct target *target, const struct census *census, pid_t *sharer,
+                           struct skew_error *error)
 {
+    if (census != NULL && census_ask(census, target, sharer)) {
+        return SKEW_OK;
+    }
     DIR *processes = opendir("/proc");
     if (processes == NULL) {
         return error_set(error, SKEW_FAILED, target->pid, errno, "list processes",

@@ -148,7 +148,8 @@ static enum skew_code refuse_waiting(const struct target *target, pid_t waiting,
     return SKEW_REFUSED;
 }
 
-enum skew_code stoppable_check(const struct target *target, bool calls, struct skew_error *error)
+enum skew_code stoppable_check(const struct target *target, const struct census *census, bool calls,
+                               struct skew_error *error)
 {
     for (int64_t began = monotonic_now();;) {
         struct obstacles obstacles;
@@ -158,7 +159,7 @@ enum skew_code stoppable_check(const struct target *target, bool calls, struct s
             code = refuse_frozen(target, error);
         }
         if (code == SKEW_OK && !obstacles.lent) {
-            code = sharer_find(target, &sharer, error);
+            code = sharer_find(target, census, &sharer, error);
         }
         if (code != SKEW_OK) {
             return code;

@@ -19,10 +19,12 @@
 struct journal {
     sqlite3 *database;
     char *path;
-    int wal_frames;       /* in the WAL after our last commit; 0 if we made none */
-    sqlite3_stmt *save;   /* registers.c: fills the reserved row */
-    sqlite3_stmt *commit; /* registers.c: ends the transaction */
-    int64_t reserved;     /* registers.c: the row being filled; 0 outside begin and commit */
+    int wait_limit_ms;     /* for the lock; 0 not to wait */
+    int64_t busy_since_ns; /* CLOCK_MONOTONIC, when it began to wait */
+    int wal_frames;        /* in the WAL after our last commit; 0 if we made none */
+    sqlite3_stmt *save;    /* registers.c: fills the reserved row */
+    sqlite3_stmt *commit;  /* registers.c: ends the transaction */
+    int64_t reserved;      /* registers.c: the row being filled; 0 outside begin and commit */
 };
 
 enum journal_access { JOURNAL_READ, JOURNAL_WRITE };

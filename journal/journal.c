@@ -39,6 +39,34 @@
 /* 1 MiB of pages of 4 KiB: a WAL left behind must be read by whoever opens it next. */
 #define WAL_FRAMES_MAX 256
 
+/*
+ * Another skewctl, or another thread of this one, holds the lock for some hundred
+ * microseconds as a rule: SQLite's own handler sleeps for milliseconds between its tries.
+ */
+#define WAIT_LEAST_NS 50000
+#define WAIT_MOST_NS  2000000
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static int wait_for_lock(void *context, int tries)
+{
+    struct journal *journal = context;
+    int64_t now_ns = monotonic_ns();
+    long wait_ns = tries < 8 ? (long)WAIT_LEAST_NS << (tries / 2) : WAIT_MOST_NS;
+
+    if (tries == 0)
+        journal->busy_since_ns = now_ns;
+    if (now_ns - journal->busy_since_ns > journal->wait_limit_ms * INT64_C(1000000))
+        return 0;
+    nanosleep(&(struct timespec){.tv_nsec = wait_ns}, NULL);
+    return 1;
+}
+
 static int note_commit(void *context, sqlite3 *database, const char *name, int frames)
 {
     (void)database;
@@ -61,7 +89,8 @@ static enum journal_code configure(struct journal *journal, struct journal_error
         {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
         {SQLITE_DBCONFIG_DEFENSIVE, 1},
     };
-    int result = sqlite3_busy_timeout(journal->database, WAIT_LIMIT_MS);
+    int result = sqlite3_busy_handler(journal->database, wait_for_lock, journal);
+    journal->wait_limit_ms = WAIT_LIMIT_MS;
 
     for (size_t i = 0; result == SQLITE_OK && i < sizeof(options) / sizeof(options[0]); i++)
         result = sqlite3_db_config(journal->database, options[i].option, options[i].value, NULL);
@@ -160,7 +189,7 @@ void journal_close(struct journal *journal)
      * close does.
      */
     if (journal->wal_frames > WAL_FRAMES_MAX) {
-        sqlite3_busy_timeout(journal->database, 0);
+        sqlite3_busy_handler(journal->database, NULL, NULL);
         sqlite3_wal_checkpoint_v2(journal->database, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL,
                                   NULL);
     }
@@ -171,7 +200,7 @@ void journal_close(struct journal *journal)
 
 void journal_wait_limit(struct journal *journal, int milliseconds)
 {
-    sqlite3_busy_timeout(journal->database, milliseconds < 0 ? WAIT_LIMIT_MS : milliseconds);
+    journal->wait_limit_ms = milliseconds < 0 ? WAIT_LIMIT_MS : milliseconds;
 }
 
 const char *journal_path(const struct journal *journal)
