@@ -19,6 +19,7 @@
 #include "engine/privilege.h"
 #include "engine/scope.h"
 
+#define LOOK_TRIES         5
 #define CAPABILITY(number) (UINT64_C(1) << (number))
 
 static bool image_try(int memory, const struct vdso *vdso, struct look *look, uint64_t address)
@@ -159,10 +160,21 @@ static enum skew_code memory_look(const struct vdso *vdso, struct look *look, ui
     return SKEW_OK;
 }
 
-enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, struct look *look,
-                         struct skew_error *error)
+/*
+ * Whether exec has replaced the program since its memory was opened, or it has exited: what was
+ * read then may be of two programs, or of none.
+ */
+static bool look_stale(const struct look *look)
+{
+    uint8_t byte;
+    return look->memory >= 0 && !memory_read(look->memory, look->vdso_address, &byte, sizeof byte);
+}
+
+static enum skew_code look_once(const struct vdso *vdso, pid_t pid, uint64_t hint,
+                                struct look *look, bool *stale, struct skew_error *error)
 {
     *look = (struct look){.memory = -1};
+    *stale = false;
     enum skew_code code = target_open(pid, &look->target, error);
     if (code != SKEW_OK) {
         return code;
@@ -182,10 +194,27 @@ enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, stru
     }
     if (code == SKEW_OK) {
         code = memory_look(vdso, look, hint, error);
+        *stale = look_stale(look);
+    }
+    if (code == SKEW_OK && *stale) {
+        code = error_set(error, SKEW_FAILED, pid, 0, "look again",
+                         "the program was replaced while it was looked at");
     }
     if (code != SKEW_OK) {
         look_close(look);
     }
+    return code;
+}
+
+enum skew_code look_open(const struct vdso *vdso, pid_t pid, uint64_t hint, struct look *look,
+                         struct skew_error *error)
+{
+    enum skew_code code;
+    bool stale;
+    int tries = 0;
+    do {
+        code = look_once(vdso, pid, hint, look, &stale, error);
+    } while (stale && ++tries < LOOK_TRIES);
     return code;
 }
 

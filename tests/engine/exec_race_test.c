@@ -82,6 +82,39 @@ static void exec_during_recover(void **state)
     exec_in_the_midst("recover");
 }
 
+/*
+ * Between two reads of an injected program, of which the second is of the new one, or of none:
+ * that is no change by somebody else.
+ */
+static void exec_during_look(void **state)
+{
+    (void)state;
+    struct keep *mark = harness_mark();
+    int meddled = 0;
+    for (long call = 1;; call++) {
+        struct child *victim = victim_start("idle", NULL);
+        skewctl_inject(victim->pid, "-5m");
+        const char *pid = harness_format("%d", victim->pid);
+        struct traced run =
+            meddled_run_at(skewctl_arguments("inject", "-p", pid, "--offset", "+1h", NULL),
+                           SYS_pread64, call, exec_now, victim);
+        if (run.meddled && run.code != 0 && run.code != 1 && run.code != 4)
+            fail_msg("exec at read %ld: code %d, %s", call, run.code, run.err);
+        meddled += run.meddled;
+        if (run.meddled)
+            assert_string_equal(child_line(victim, HARNESS_DEADLINE_MS), "ready");
+        struct run last = skewctl_run("recover", "-p", pid, NULL);
+        if (last.code != 0 && last.code != 4)
+            run_expect(&last, 4);
+        expect_clean(victim);
+        child_kill(victim);
+        harness_release(mark);
+        if (!run.meddled)
+            break;
+    }
+    assert_true(meddled > 2);
+}
+
 /* Not waited for: a tracer that holds it has to learn of its end first. */
 static void kill_now(void *context)
 {
@@ -174,9 +207,8 @@ static void number_used_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(exec_during_inject),
-        harness_test(exec_during_recover),
-        harness_test(exit_during_inject),
+        harness_test(exec_during_inject), harness_test(exec_during_recover),
+        harness_test(exec_during_look),   harness_test(exit_during_inject),
         harness_test(number_used_again),
     };
     return cmocka_run_group_tests_name("exec race", tests, NULL, NULL);

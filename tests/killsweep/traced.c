@@ -28,7 +28,9 @@ struct thread {
 struct trace {
     pid_t leader;
     long point;
-    long until_meddled;            /* calls of ptrace(2); 0: none is waited for */
+    bool (*over)(void *context);   /* whether it is to get SIGTERM now; NULL: never, or not again */
+    long meddled_number;           /* of the calls that are counted for `meddle`: */
+    long until_meddled;            /* so many; 0: none is waited for */
     void (*meddle)(void *context); /* and what is to happen then */
     void *context;
     size_t count;
@@ -62,6 +64,12 @@ static void be_born(void *argument)
 static const char *errors_path(void)
 {
     return harness_format("%s/skewctl.err", harness_home());
+}
+
+const char *traced_said(void)
+{
+    const char *said = harness_file_read(errors_path(), NULL);
+    return said ? said : "";
 }
 
 static struct child *start(const char *const argv[], bool traced)
@@ -133,6 +141,13 @@ static struct thread *thread_add(struct trace *trace, pid_t tid)
         fail_msg("skewctl has more than %d threads", THREADS_MAX);
     trace->threads[trace->count] = (struct thread){.tid = tid};
     return &trace->threads[trace->count++];
+}
+
+static void thread_remove(struct trace *trace, pid_t tid)
+{
+    struct thread *thread = thread_find(trace, tid);
+    if (thread)
+        *thread = trace->threads[--trace->count];
 }
 
 static bool failure_has(const struct failure *failure, long number)
@@ -210,7 +225,12 @@ static bool at_point(struct trace *trace, struct thread *thread)
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
         thread->call = ++trace->result.calls;
         thread->number = (long)info.entry.nr;
-        if (thread->number == SYS_ptrace && trace->until_meddled && --trace->until_meddled == 0) {
+        if (trace->over && trace->over(trace->context)) {
+            trace->over = NULL;
+            kill(trace->leader, SIGTERM);
+        }
+        if (thread->number == trace->meddled_number && trace->until_meddled &&
+            --trace->until_meddled == 0) {
             trace->result.meddled = true;
             trace->meddle(trace->context);
         }
@@ -255,8 +275,7 @@ static void conclude(struct traced *result, struct child *child)
     close(child->input);
     close(child->output);
     result->code = WIFEXITED(child->status) ? WEXITSTATUS(child->status) : -1;
-    const char *err = harness_file_read(errors_path(), NULL);
-    result->err = err ? err : "";
+    result->err = traced_said();
 }
 
 /* Runs the program to its end, however that comes. */
@@ -282,6 +301,8 @@ static void trace_run(struct trace *trace, const char *const argv[])
         } else if (tid == child->pid) {
             child->ended = true;
             child->status = status;
+        } else {
+            thread_remove(trace, tid);
         }
     }
     alarm_every(0);
@@ -295,6 +316,14 @@ struct traced traced_run(const char *const argv[], long point)
     return trace.result;
 }
 
+struct traced traced_run_until(const char *const argv[], long point, bool (*over)(void *context),
+                               void *context)
+{
+    struct trace trace = {.point = point, .over = over, .context = context};
+    trace_run(&trace, argv);
+    return trace.result;
+}
+
 struct failed traced_run_failing(const char *const argv[], const struct failure *failure, long n)
 {
     struct failed failed = {0};
@@ -304,13 +333,22 @@ struct failed traced_run_failing(const char *const argv[], const struct failure 
     return failed;
 }
 
+struct traced meddled_run_at(const char *const argv[], long number, long k,
+                             void (*meddle)(void *context), void *context)
+{
+    struct trace trace = {.point = POINT_NEVER,
+                          .meddled_number = number,
+                          .until_meddled = k,
+                          .meddle = meddle,
+                          .context = context};
+    trace_run(&trace, argv);
+    return trace.result;
+}
+
 struct traced meddled_run(const char *const argv[], long k, void (*meddle)(void *context),
                           void *context)
 {
-    struct trace trace = {
-        .point = POINT_NEVER, .until_meddled = k, .meddle = meddle, .context = context};
-    trace_run(&trace, argv);
-    return trace.result;
+    return meddled_run_at(argv, SYS_ptrace, k, meddle, context);
 }
 
 struct traced timed_run(const char *const argv[], int64_t delay_ns)

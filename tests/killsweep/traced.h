@@ -40,6 +40,14 @@ struct traced {
 };
 
 struct traced traced_run(const char *const argv[], long point);
+/*
+ * The same of what does not end by itself: it gets SIGTERM at the entry of the first call at
+ * which `over` says so.
+ */
+struct traced traced_run_until(const char *const argv[], long point, bool (*over)(void *context),
+                               void *context);
+/* What skewctl has written to stderr so far. */
+const char *traced_said(void);
 
 #define FAILURE_CALLS_MAX 8
 /* How system calls of some kinds fail. */
@@ -63,7 +71,10 @@ struct failed {
  */
 struct failed traced_run_failing(const char *const argv[], const struct failure *failure, long n);
 
-/* Held at the entry of its k-th ptrace(2), from 1, until `meddle` has returned; then it goes on. */
+/* Held at the entry of its k-th such call, from 1, until `meddle` has returned; then it goes on. */
+struct traced meddled_run_at(const char *const argv[], long number, long k,
+                             void (*meddle)(void *context), void *context);
+/* The same with ptrace(2). */
 struct traced meddled_run(const char *const argv[], long k, void (*meddle)(void *context),
                           void *context);
 struct traced timed_run(const char *const argv[], int64_t delay_ns);
