@@ -2,16 +2,18 @@
  * killsweep.c - proves by exhaustion that every instant is a safe instant for
  * skewctl to die: kills each operation on a target in each state at the entry
  * and at the exit of its every system call, and at random times, and counts
- * what was not right afterwards. See sweep.h for what that is, state.c for the
- * states.
+ * what was not right afterwards. See sweep.h for what that is, group_sweep.h for
+ * operations on a group, state.c for the states.
  *
  *     killsweep [--every N] [--random N] [--seed N] [--jobs N]
  *               [--operation NAME] [--state NAME] [--from POINT] [--to POINT]
+ *               [--of one|group]
  *
  * --every N   only each N-th point, from one that seed, operation and state
  *             choose: N of twice the number of states still meets nearly every
  *             system call in one state or another; 0 for none
- * --random N  that many random deaths for each operation and state
+ * --random N  that many random deaths for each operation and state; none for groups
+ * --of WHAT   only operations on one process, or only those on groups
  * --jobs N    that many operations at once, each with a target of its own
  *
  * Exits with 0 only if something was killed and nothing failed. Each sweep runs
@@ -20,8 +22,8 @@
  * report. However this ends, no process is left.
  */
 #include "apart.h"
+#include "group_sweep.h"
 #include "report.h"
-#include "sweep.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -45,6 +47,7 @@ struct options {
     long every, random, from, to, jobs;
     uint64_t seed;
     int operation, state; /* -1 for all */
+    int of_groups;        /* likewise */
 };
 
 /* What all processes of the sweep share. */
@@ -66,7 +69,8 @@ static long sweep_whole(struct sweep *sweep)
             printf("cannot start a sweep: %s\n", strerror(errno));
             return failures + 1;
         }
-        if (!apart_run("killsweep", sweep_run, sweep, &sweep->next, log)) {
+        CMUnitTestFunction run = sweep->state->members ? group_sweep_run : sweep_run;
+        if (!apart_run("killsweep", run, sweep, &sweep->next, log)) {
             failures++;
             report_failure(sweep, log);
             sweep->next += sweep->step;
@@ -83,7 +87,12 @@ static bool wanted(const struct options *options, int operation, int state)
 {
     /* What a missing journal does to the first inject has nothing to do with the target. */
     bool useful = operation != OPERATION_FIRST || state == STATE_BUSY;
-    return useful && (options->operation < 0 || options->operation == operation) &&
+    bool group = states[state].members != NULL;
+    if (operations[operation].group != group ||
+        (operations[operation].follows && !states[state].execs))
+        return false;
+    return useful && (options->of_groups < 0 || options->of_groups == group) &&
+           (options->operation < 0 || options->operation == operation) &&
            (options->state < 0 || options->state == state) && !state_missing(&states[state]);
 }
 
@@ -104,7 +113,7 @@ static long sweep_operation(const struct options *options, struct sweep *sweep, 
         sweep->last = options->to;
         failures += sweep_whole(sweep);
     }
-    if (options->random) {
+    if (options->random && !sweep->state->members) {
         sweep->random = true;
         sweep->ended = false;
         sweep->step = 1;
@@ -133,7 +142,7 @@ static void work(const struct options *options, struct sweep *sweep)
         result->failures = sweep_operation(options, sweep, first);
         result->tally = sweep->tally;
         result->took_ns = harness_monotonic_ns() - began;
-        report_result(operation_name(sweep->operation), sweep->state->name, result);
+        report_result(operations[sweep->operation].name, sweep->state->name, result);
     }
 }
 
@@ -209,18 +218,23 @@ static long number_of(const char *text)
     return number;
 }
 
+static int of_groups(const char *text)
+{
+    if (strcmp(text, "one") != 0 && strcmp(text, "group") != 0) {
+        fprintf(stderr, "killsweep: --of is one or group\n");
+        exit(2);
+    }
+    return strcmp(text, "group") == 0;
+}
+
 static void options_parse(int count, char **arguments, struct options *options)
 {
     static const struct option known[] = {
-        {"every", required_argument, NULL, 'e'},
-        {"random", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},
-        {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 'l'},
-        {"operation", required_argument, NULL, 'o'},
-        {"state", required_argument, NULL, 't'},
-        {"jobs", required_argument, NULL, 'j'},
-        {0},
+        {"every", required_argument, NULL, 'e'}, {"random", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},  {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 'l'},    {"operation", required_argument, NULL, 'o'},
+        {"state", required_argument, NULL, 't'}, {"of", required_argument, NULL, 'w'},
+        {"jobs", required_argument, NULL, 'j'},  {0},
     };
     for (int letter; (letter = getopt_long(count, arguments, "", known, NULL)) != -1;) {
         switch (letter) {
@@ -241,13 +255,16 @@ static void options_parse(int count, char **arguments, struct options *options)
             break;
         case 'o':
             options->operation = OPERATIONS - 1;
-            while (options->operation >= 0 && strcmp(optarg, operation_name(options->operation)))
+            while (options->operation >= 0 && strcmp(optarg, operations[options->operation].name))
                 options->operation--;
             break;
         case 't':
             options->state = STATES - 1;
             while (options->state >= 0 && strcmp(optarg, states[options->state].name))
                 options->state--;
+            break;
+        case 'w':
+            options->of_groups = of_groups(optarg);
             break;
         case 'j':
             options->jobs = number_of(optarg);
@@ -282,8 +299,13 @@ static void say_missing(const struct options *options)
 
 int main(int count, char **arguments)
 {
-    struct options options = {
-        .every = 1, .from = -1, .to = LONG_MAX - 1000, .jobs = 1, .operation = -1, .state = -1};
+    struct options options = {.every = 1,
+                              .from = -1,
+                              .to = LONG_MAX - 1000,
+                              .jobs = 1,
+                              .operation = -1,
+                              .state = -1,
+                              .of_groups = -1};
     options.seed = (uint64_t)time(NULL);
     options_parse(count, arguments, &options);
     setvbuf(stdout, NULL, _IOFBF, PRINT_MAX);

@@ -30,7 +30,7 @@ void report_result(const char *operation, const char *state, const struct result
 
 void report_failure(const struct sweep *sweep, FILE *log)
 {
-    const char *operation = operation_name(sweep->operation), *state = sweep->state->name;
+    const char *operation = operations[sweep->operation].name, *state = sweep->state->name;
     printf("FAILED: %s, state %s, ", operation, state);
     if (sweep->random)
         printf("random death %ld, after %.3f ms", sweep->next, (double)sweep->delay_ns / 1e6);

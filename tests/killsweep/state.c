@@ -1,6 +1,7 @@
 /* See state.h. */
 #include "state.h"
 
+#include "family.h"
 #include "program.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MINUTE INT64_C(60000000000)
+#define MINUTE           INT64_C(60000000000)
+#define PROGRAMS_STAYING 2
 
 static const struct {
     unsigned skew;
@@ -128,6 +130,57 @@ static void namespaces_begin(struct target *target)
     target->live = target->pid;
 }
 
+/* The one of this process. */
+static struct family family;
+
+static void family_begin(struct target *target)
+{
+    if (family.parent)
+        family_end(&family);
+    family = family_start();
+    target_is(target, family.parent);
+    atomic_store(&family.board->storm, 3);
+}
+
+static void programs_begin(struct target *target)
+{
+    family_begin(target);
+    atomic_store(&family.board->wanted, PROGRAMS_STAYING);
+    family_await(&family.board->forked, PROGRAMS_STAYING);
+    atomic_store(&family.board->programs, 1);
+}
+
+int64_t programs_skewed(void)
+{
+    return atomic_load(&family.board->skewed);
+}
+
+/* Two reads from now on: the first may have begun before. */
+static void expect_staying(const struct target *target, const struct forks_child *child)
+{
+    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
+    int64_t due = atomic_load(&child->reads) + 2;
+    while (atomic_load(&child->reads) < due) {
+        if (harness_monotonic_ns() > end)
+            fail_msg("a child does not get on");
+        harness_sleep_ms(1);
+    }
+    int64_t offset_ns = atomic_load(&child->offset_ns);
+    expect_allowed(target, (struct skew_range){offset_ns, offset_ns});
+}
+
+/* Of its children those that stay have its skew; the others are seen to be put back. */
+static void family_expect(struct target *target)
+{
+    family_await_passing(&family, atomic_load(&family.board->programs) ? 1 : 3);
+    victim_check(target->victim);
+    expect_allowed(target, ticker_measure(target->victim));
+    for (int i = 0; i < atomic_load(&family.board->forked); i++)
+        expect_staying(target, &family.board->children[i]);
+    if (target->allowed == SKEW_NONE)
+        family_expect_clean(&family);
+}
+
 static const char *musl_missing(const struct state *state)
 {
     (void)state;
@@ -202,6 +255,17 @@ static void stopped_relax(struct target *target)
     expect_event(target, CLD_CONTINUED);
 }
 
+static const char *members_missing(const struct state *state)
+{
+    const char *missing = NULL;
+    for (const char *name = state->members; *name && !missing; name += strspn(name, " ")) {
+        size_t length = strcspn(name, " ");
+        missing = state_missing(state_find(name, length));
+        name += length;
+    }
+    return missing;
+}
+
 #define READER  .start = victim_begin, .allow = reader_allow, .expect = reader_expect
 #define COUNTS  .start = victim_begin, .expect = progress_expect
 #define PROGRAM .missing = foreign_missing, .start = foreign_begin, .expect = foreign_expect
@@ -255,6 +319,11 @@ const struct state states[STATES] = {
      .start = namespaces_begin,
      .allow = reader_allow,
      .expect = reader_expect},
+    /* It forks all the time, and so do its children. */
+    {.name = "forking",
+     .start = family_begin,
+     .expect = family_expect,
+     .varies = VARIES_MASKS | VARIES_BRIEFLY},
     {.name = "musl", .argument = "clock_reader_musl 3 20", READER, .missing = musl_missing},
     {.name = "python", PROGRAM},
     {.name = "go",
@@ -266,7 +335,24 @@ const struct state states[STATES] = {
      .varies = VARIES_MASKS | VARIES_THREADS | VARIES_MAPPINGS | VARIES_BRIEFLY,
      .drains = true},
     {.name = "redis", PROGRAM, .varies = VARIES_BRIEFLY},
+    /* As forking, with two children that stay; every other one executes a program. */
+    {.name = "programs",
+     .members = "programs",
+     .execs = true,
+     .start = programs_begin,
+     .expect = family_expect,
+     .varies = VARIES_MASKS | VARIES_BRIEFLY},
+    /* With a helper (engine/crew.c), which fewer than four do without. */
+    {.name = "mixed", .members = "busy churn python namespaces", .missing = members_missing},
 };
+
+const struct state *state_find(const char *name, size_t length)
+{
+    for (size_t i = 0; i < STATES; i++)
+        if (strlen(states[i].name) == length && strncmp(states[i].name, name, length) == 0)
+            return &states[i];
+    return NULL;
+}
 
 const char *state_missing(const struct state *state)
 {

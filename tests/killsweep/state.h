@@ -21,6 +21,8 @@ enum {
 struct state {
     const char *name;
     const char *argument; /* whatever `start` and the others want */
+    const char *members;  /* not NULL: a group, of targets in these states */
+    bool execs;           /* a group whose members execute programs all the time */
     unsigned varies;
     /* As state_missing; NULL where it can always be had. */
     const char *(*missing)(const struct state *state);
@@ -45,9 +47,13 @@ struct state {
 
 /* Those that others ask for, too. */
 enum { STATE_BUSY, STATE_BLOCKED };
-#define STATES 18
+/* How many skewed programs the target in state "programs" has executed so far. */
+int64_t programs_skewed(void);
+#define STATES 21
 extern const struct state states[STATES];
 
+/* The one of that name, of `length` letters; NULL where there is none. */
+const struct state *state_find(const char *name, size_t length);
 /* Why it cannot be had here; NULL if it can. */
 const char *state_missing(const struct state *state);
 

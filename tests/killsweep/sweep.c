@@ -2,79 +2,21 @@
 #include "sweep.h"
 
 #include "command.h"
+#include "history.h"
 #include "traced.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A recover --all itself waits half a second for handlers to end. */
 #define DRAINING_MS 10000
 
-static const struct {
-    const char *name;
-    const char *skew;       /* argument of --offset; NULL for a recover */
-    unsigned before, after; /* the skew that is there before it, and after it */
-} operations[OPERATIONS] = {
-    [OPERATION_INJECT] = {"inject", SKEW_NEW_TEXT, SKEW_NONE, SKEW_NEW},
-    [OPERATION_FIRST] = {"first-inject", SKEW_NEW_TEXT, SKEW_NONE, SKEW_NEW},
-    [OPERATION_UPDATE] = {"update", SKEW_NEW_TEXT, SKEW_OLD, SKEW_NEW},
-    [OPERATION_RECOVER] = {"recover", NULL, SKEW_OLD, SKEW_NONE},
-    [OPERATION_RECOVER_TWICE] = {"recover-twice", NULL, SKEW_OLD, SKEW_NONE},
-};
-
-const char *operation_name(enum operation operation)
+/* splitmix64 */
+uint64_t sweep_random(const struct sweep *sweep)
 {
-    return operations[operation].name;
-}
-
-/* The same number for the same seed and place: splitmix64. */
-static uint64_t random_at(uint64_t seed, uint64_t place)
-{
-    uint64_t value = seed + (place + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t value = sweep->seed + ((uint64_t)sweep->next + 1) * UINT64_C(0x9e3779b97f4a7c15);
     value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
     return value ^ (value >> 31);
-}
-
-/* The files of a journal, see wal.html of SQLite; the -shm file is made anew from these. */
-static const char *const journal_suffixes[] = {"", "-wal"};
-#define JOURNAL_FILES (sizeof journal_suffixes / sizeof *journal_suffixes)
-
-struct journal_copy {
-    size_t size[JOURNAL_FILES];
-    const char *bytes[JOURNAL_FILES];
-};
-
-static void journal_remove(void)
-{
-    for (size_t i = 0; i < JOURNAL_FILES; i++)
-        unlink(harness_format("%s%s", skewctl_journal(), journal_suffixes[i]));
-    unlink(harness_format("%s-shm", skewctl_journal()));
-}
-
-static struct journal_copy journal_copy(void)
-{
-    struct journal_copy copy;
-    for (size_t i = 0; i < JOURNAL_FILES; i++)
-        copy.bytes[i] = harness_file_read(
-            harness_format("%s%s", skewctl_journal(), journal_suffixes[i]), &copy.size[i]);
-    return copy;
-}
-
-static void journal_restore(const struct journal_copy *copy)
-{
-    journal_remove();
-    for (size_t i = 0; i < JOURNAL_FILES; i++) {
-        if (!copy->bytes[i])
-            continue;
-        const char *path = harness_format("%s%s", skewctl_journal(), journal_suffixes[i]);
-        int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        ssize_t wrote = file < 0 ? -1 : write(file, copy->bytes[i], copy->size[i]);
-        if (wrote != (ssize_t)copy->size[i] || close(file) != 0)
-            fail_msg("%s: %s", path, strerror(errno));
-    }
 }
 
 /* Brings the target to where the operation begins, and allows what may be seen from then on. */
@@ -148,16 +90,20 @@ static void put_back(struct sweep *sweep, struct target *target)
         fail_msg("list is not empty after recover --all:\n%s", run.out);
 }
 
-static void finish(struct sweep *sweep, struct target *target, const struct traced *traced)
+void sweep_count(struct sweep *sweep, const struct traced *traced)
 {
     sweep->number = traced->number;
     sweep->attached = traced->attached;
-    if (traced->killed) {
-        sweep->tally.points++;
-        sweep->tally.attached += traced->attached;
-    } else {
+    sweep->tally.points += traced->killed;
+    sweep->tally.attached += traced->killed && traced->attached;
+}
+
+static void finish(struct sweep *sweep, struct target *target, const struct traced *traced)
+{
+    sweep_count(sweep, traced);
+    if (!traced->killed) {
         if (traced->code != 0 && !(traced->code == 7 && target_drains(target)))
-            fail_msg("%s was not killed and ended with %d: %s", operation_name(sweep->operation),
+            fail_msg("%s was not killed and ended with %d: %s", operations[sweep->operation].name,
                      traced->code, traced->err);
         target_allow(target, operations[sweep->operation].after);
     }
@@ -166,7 +112,7 @@ static void finish(struct sweep *sweep, struct target *target, const struct trac
 
 static void die_again(struct sweep *sweep, struct target *target, long points)
 {
-    uint64_t place = random_at(sweep->seed, (uint64_t)sweep->next) % (uint64_t)points;
+    uint64_t place = sweep_random(sweep) % (uint64_t)points;
     target_allow(target, target->allowed | SKEW_NONE);
     struct traced traced = traced_run(skewctl_arguments("recover", "--all", NULL), (long)place);
     if (!traced.killed && traced.code != 0 && traced.code != 7)
@@ -185,8 +131,7 @@ static struct traced die_once(struct sweep *sweep, struct target *target, int64_
     const char *const *argv = operation_arguments(sweep, target);
     struct traced traced;
     if (sweep->random) {
-        sweep->delay_ns =
-            (int64_t)(random_at(sweep->seed, (uint64_t)sweep->next) % (uint64_t)longest_ns);
+        sweep->delay_ns = (int64_t)(sweep_random(sweep) % (uint64_t)longest_ns);
         traced = timed_run(argv, sweep->delay_ns);
     } else {
         traced = traced_run(argv, sweep->next);
@@ -237,16 +182,16 @@ void sweep_run(void **state)
     long points_again =
         sweep->operation == OPERATION_RECOVER_TWICE ? measure_points(sweep, &target) : 1;
 
-    struct journal_copy journal = journal_copy();
+    struct history history = history_take();
     for (; !sweep->ended && !*sweep->stop && sweep->next <= sweep->last;
          sweep->next += sweep->step) {
         renew(&target);
         struct keep *mark = harness_mark();
         /* With the same history the same points; random deaths see it grow. */
         if (sweep->operation == OPERATION_FIRST)
-            journal_remove();
+            history_remove();
         else if (!sweep->random)
-            journal_restore(&journal);
+            history_restore(&history);
         struct traced traced = die_once(sweep, &target, longest_ns, points_again);
         harness_release(mark);
         sweep->ended = !sweep->random && !traced.killed && traced.calls < point_call(sweep->next);

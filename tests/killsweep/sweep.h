@@ -9,19 +9,11 @@
 #ifndef KILLSWEEP_SWEEP_H
 #define KILLSWEEP_SWEEP_H
 
+#include "operation.h"
 #include "state.h"
+#include "traced.h"
 
 #include <signal.h>
-
-enum operation {
-    OPERATION_INJECT,        /* a clean target */
-    OPERATION_FIRST,         /* the same, with no journal there yet */
-    OPERATION_UPDATE,        /* inject on an injected target */
-    OPERATION_RECOVER,       /* of an injected target */
-    OPERATION_RECOVER_TWICE, /* the recover --all after a killed recover is killed, too */
-    OPERATIONS
-};
-const char *operation_name(enum operation operation);
 
 struct tally {
     long points;   /* deaths of skewctl */
@@ -49,5 +41,10 @@ struct sweep {
 
 /* A cmocka test. *state is the struct sweep. */
 void sweep_run(void **state);
+
+/* The same number for the same seed and place. */
+uint64_t sweep_random(const struct sweep *sweep);
+/* Takes down a death, if it was one. */
+void sweep_count(struct sweep *sweep, const struct traced *traced);
 
 #endif

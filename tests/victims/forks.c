@@ -1,11 +1,11 @@
 /*
  * forks FILE - forks children as FILE, a struct forks_board, tells. Those that
  * stay read the clock for good. Those of the storm read it for some milliseconds; one in
- * two forks another first, and waits for it. In the chain each reads it for 4 ms, forks
- * the next and exits. PROGRESS is the number that have ended in the storm. It answers
- *     now       the time in nanoseconds since 1970
- *     exec      "ready", as another program, which forks nothing
- * Whoever is forked ends when nobody is left who could write to stdin.
+ * two forks another first, and waits for it. With the board's `programs` every other one of them
+ * first executes itself anew, and then reads the clock for a longer time. In the chain each reads
+ * it for 4 ms, forks the next and exits. PROGRESS is the number that have ended in the storm. It
+ * answers now       the time in nanoseconds since 1970 exec      "ready", as another program, which
+ * forks nothing Whoever is forked ends when nobody is left who could write to stdin.
  */
 #include "forks.h"
 
@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND INT64_C(1000000000)
+#define SECOND        INT64_C(1000000000)
+#define PROGRAM_READS 300
 
 static struct forks_board *board;
 static char **arguments;
@@ -69,9 +70,24 @@ static void stay(int number)
     _exit(0);
 }
 
+/* What it does when it has been executed anew. */
+static int program_main(void)
+{
+    int64_t skewed = 0;
+    for (int i = 0; i < PROGRAM_READS && !abandoned(); i++) {
+        skewed |= offset_read();
+        usleep(500);
+    }
+    atomic_fetch_add(&board->skewed, skewed != 0);
+    atomic_fetch_add(&board->passing, 1);
+    return 0;
+}
+
 static void pass_by(unsigned seed)
 {
     pid_t other = 0;
+    if (atomic_load(&board->programs) && seed % 2)
+        execl("/proc/self/exe", arguments[0], arguments[1], "program", (char *)NULL);
     for (int depth = 0; depth < 3 && other == 0; depth++, seed /= 2)
         other = seed % 2 == 0 ? fork() : -1;
     /* One in eight stays a little. */
@@ -167,6 +183,8 @@ int main(int count, char **values)
 {
     arguments = values;
     board_map(count > 1 ? values[1] : "");
+    if (count > 2)
+        return program_main();
     pthread_t threads[2];
     if (pthread_create(&threads[0], NULL, fork_staying, NULL) != 0 ||
         pthread_create(&threads[1], NULL, fork_passing, NULL) != 0)

@@ -21,6 +21,8 @@ struct forks_board {
     _Atomic int forked;      /* and these it has forked */
     _Atomic int storm;       /* while not 0 it forks others all the time, that many at once */
     _Atomic int64_t passing; /* of those, who have ended */
+    _Atomic int programs;    /* not 0: every other one of these execs itself, */
+    _Atomic int64_t skewed;  /* and so many that did have seen a skew since */
     _Atomic int chain;       /* not 0: a chain of children is begun, once, and goes on, */
     _Atomic int hops;        /* of so many so far */
     _Atomic int errors;      /* reads that were none of the skews of the tests */

@@ -1,0 +1,34 @@
+/*
+ * operation.h - what skewctl is killed at: its operations on one process, and those on a group.
+ */
+#ifndef KILLSWEEP_OPERATION_H
+#define KILLSWEEP_OPERATION_H
+
+#include <stdbool.h>
+
+enum operation {
+    OPERATION_INJECT,        /* a clean target */
+    OPERATION_FIRST,         /* the same, with no journal there yet */
+    OPERATION_UPDATE,        /* inject on an injected target */
+    OPERATION_RECOVER,       /* of an injected target */
+    OPERATION_RECOVER_TWICE, /* the recover --all after a killed recover is killed, too */
+    /* On groups: */
+    OPERATION_GROUP_INJECT,
+    OPERATION_GROUP_UPDATE,
+    OPERATION_GROUP_RECOVER, /* by --id */
+    OPERATION_GROUP_TWICE,   /* the recover --crashed after a killed recover is killed, too */
+    OPERATION_FOLLOW,        /* inject --follow=watch, some new programs, and its end by SIGTERM */
+    OPERATION_FOLLOW_AGAIN,  /* the same of follow, on a group that nobody follows */
+    OPERATIONS
+};
+
+struct operation_facts {
+    const char *name;
+    const char *skew;       /* argument of --offset; NULL where it has none */
+    unsigned before, after; /* the skew that is there before it, and after it; as in target.h */
+    bool group;             /* on a group */
+    bool follows;           /* and goes on until a signal ends it */
+};
+extern const struct operation_facts operations[OPERATIONS];
+
+#endif
