@@ -11,6 +11,7 @@ const struct operation_facts operations[OPERATIONS] = {
     [OPERATION_RECOVER_TWICE] = {"recover-twice", NULL, SKEW_OLD, SKEW_NONE, false, false},
     [OPERATION_GROUP_INJECT] = {"group-inject", SKEW_NEW_TEXT, SKEW_NONE, SKEW_NEW, true, false},
     [OPERATION_GROUP_UPDATE] = {"group-update", SKEW_NEW_TEXT, SKEW_OLD, SKEW_NEW, true, false},
+    [OPERATION_GROUP_SWITCH] = {"group-switch", SKEW_NEW_TEXT, SKEW_OLD, SKEW_NEW, true, false},
     [OPERATION_GROUP_RECOVER] = {"group-recover", NULL, SKEW_OLD, SKEW_NONE, true, false},
     [OPERATION_GROUP_TWICE] = {"group-twice", NULL, SKEW_OLD, SKEW_NONE, true, false},
     [OPERATION_FOLLOW] = {"follow", SKEW_NEW_TEXT, SKEW_NONE, SKEW_NEW, true, true},

@@ -15,6 +15,7 @@ enum operation {
     /* On groups: */
     OPERATION_GROUP_INJECT,
     OPERATION_GROUP_UPDATE,
+    OPERATION_GROUP_SWITCH,  /* the same, killed only at each member's switch: all next commands */
     OPERATION_GROUP_RECOVER, /* by --id */
     OPERATION_GROUP_TWICE,   /* the recover --crashed after a killed recover is killed, too */
     OPERATION_FOLLOW,        /* inject --follow=watch, some new programs, and its end by SIGTERM */

@@ -34,6 +34,8 @@ void report_failure(const struct sweep *sweep, FILE *log)
     printf("FAILED: %s, state %s, ", operation, state);
     if (sweep->random)
         printf("random death %ld, after %.3f ms", sweep->next, (double)sweep->delay_ns / 1e6);
+    else if (sweep->operation == OPERATION_GROUP_SWITCH)
+        printf("point %ld (group_sweep.c)", sweep->next);
     else
         printf("point %ld, the %s of its system call %ld (number %ld, by the %s thread)",
                sweep->next, sweep->next % 2 ? "exit" : "entry", sweep->next / 2 + 1, sweep->number,

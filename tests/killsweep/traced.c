@@ -28,6 +28,8 @@ struct thread {
 struct trace {
     pid_t leader;
     long point;
+    bool switches;                 /* only calls that switch a member count for the point, */
+    long switched;                 /* so many so far */
     bool (*over)(void *context);   /* whether it is to get SIGTERM now; NULL: never, or not again */
     long meddled_number;           /* of the calls that are counted for `meddle`: */
     long until_meddled;            /* so many; 0: none is waited for */
@@ -211,6 +213,13 @@ static void syscall_fail(struct trace *trace, struct thread *thread)
     }
 }
 
+/* One byte into a process: its image lies far above any offset in a file. */
+static bool is_switch(const struct __ptrace_syscall_info *info)
+{
+    return info->entry.nr == SYS_pwrite64 && info->entry.args[2] == 1 &&
+           info->entry.args[3] > UINT32_MAX;
+}
+
 /* Whether this stop is the point. */
 static bool at_point(struct trace *trace, struct thread *thread)
 {
@@ -223,7 +232,11 @@ static bool at_point(struct trace *trace, struct thread *thread)
         return false;
     bool is_exit = info.op == PTRACE_SYSCALL_INFO_EXIT;
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
-        thread->call = ++trace->result.calls;
+        trace->result.calls++;
+        if (!trace->switches)
+            thread->call = trace->result.calls;
+        else
+            thread->call = is_switch(&info) ? ++trace->switched : 0;
         thread->number = (long)info.entry.nr;
         if (trace->over && trace->over(trace->context)) {
             trace->over = NULL;
@@ -320,6 +333,13 @@ struct traced traced_run_until(const char *const argv[], long point, bool (*over
                                void *context)
 {
     struct trace trace = {.point = point, .over = over, .context = context};
+    trace_run(&trace, argv);
+    return trace.result;
+}
+
+struct traced traced_run_switching(const char *const argv[], long point)
+{
+    struct trace trace = {.point = point, .switches = true};
     trace_run(&trace, argv);
     return trace.result;
 }

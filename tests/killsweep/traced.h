@@ -46,6 +46,8 @@ struct traced traced_run(const char *const argv[], long point);
  */
 struct traced traced_run_until(const char *const argv[], long point, bool (*over)(void *context),
                                void *context);
+/* A point among those calls alone that put a new skew in force: engine/members.c. */
+struct traced traced_run_switching(const char *const argv[], long point);
 /* What skewctl has written to stderr so far. */
 const char *traced_said(void);
 
