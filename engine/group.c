@@ -35,10 +35,9 @@
 #define SELECT_ROUNDS 10
 #define PLACE_TRIES   5
 
-static void place_act(struct skew_engine *engine, void *context, size_t index)
+static void member_place(struct skew_engine *engine, const struct group_work *work,
+                         struct member *member)
 {
-    struct group_work *work = context;
-    struct member *member = &work->members[work->first + index];
     struct skew_outcome *outcome = &member->outcome;
     int tries = 0;
     do {
@@ -48,6 +47,12 @@ static void place_act(struct skew_engine *engine, void *context, size_t index)
     } while (error_is_of_look(outcome->code, &outcome->error) && ++tries < PLACE_TRIES);
     member->gone = outcome->code == SKEW_NOT_FOUND;
     member->fresh = outcome->code == SKEW_OK && !outcome->report.updated;
+}
+
+static void place_act(struct skew_engine *engine, void *context, size_t index)
+{
+    struct group_work *work = context;
+    member_place(engine, work, &work->members[work->first + index]);
 }
 
 /* Selects, and places whoever is new, until nobody is. */
@@ -96,14 +101,11 @@ static enum skew_code members_recall(struct group_work *work, struct skew_error 
     return code;
 }
 
-static void open_act(struct skew_engine *engine, void *context, size_t index)
+/* Locks a member that has its place, and writes the skew where no reader looks yet. */
+static void member_ready(struct skew_engine *engine, const struct group_work *work,
+                         struct member *member)
 {
-    struct group_work *work = context;
-    struct member *member = &work->members[work->first + index];
     struct skew_outcome *outcome = &member->outcome;
-    if (outcome->code != SKEW_OK || member->gone) {
-        return;
-    }
     const struct skew_report placed = outcome->report;
     struct image_skew skew;
     outcome->code = member_open(engine, member, &outcome->error);
@@ -123,6 +125,26 @@ static void open_act(struct skew_engine *engine, void *context, size_t index)
     if (outcome->code != SKEW_OK) {
         member_close(member);
         member->gone = outcome->code == SKEW_NOT_FOUND;
+    }
+}
+
+/* Where exec has replaced the program since it was placed, the new one is a member as well. */
+static void open_act(struct skew_engine *engine, void *context, size_t index)
+{
+    struct group_work *work = context;
+    struct member *member = &work->members[work->first + index];
+    struct skew_outcome *outcome = &member->outcome;
+    if (outcome->code != SKEW_OK || member->gone) {
+        return;
+    }
+    member_ready(engine, work, member);
+    for (int tries = 0; outcome->code == SKEW_FAILED && tries < PLACE_TRIES; tries++) {
+        member->id = 0;
+        member_place(engine, work, member);
+        if (outcome->code != SKEW_OK) {
+            return;
+        }
+        member_ready(engine, work, member);
     }
 }
 
