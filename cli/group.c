@@ -178,11 +178,31 @@ int group_recover(struct skew_engine *engine, const struct options *options, bat
 }
 
 typedef enum skew_code group_act(struct skew_engine *engine, int64_t group,
+                                 const struct skew_request *request,
                                  const struct skew_progress *progress,
                                  struct skew_group_result *result, struct skew_error *error);
 
+static enum skew_code recover_act(struct skew_engine *engine, int64_t group,
+                                  const struct skew_request *request,
+                                  const struct skew_progress *progress,
+                                  struct skew_group_result *result, struct skew_error *error)
+{
+    (void)request;
+    return skew_group_recover_id(engine, group, progress, result, error);
+}
+
+static enum skew_code crashed_act(struct skew_engine *engine, int64_t group,
+                                  const struct skew_request *request,
+                                  const struct skew_progress *progress,
+                                  struct skew_group_result *result, struct skew_error *error)
+{
+    (void)request;
+    return skew_group_recover_crashed(engine, group, progress, result, error);
+}
+
 static enum skew_code groups_run(struct skew_engine *engine, const int64_t *groups, size_t count,
-                                 group_act *act, struct outcome_list *list)
+                                 const char *verb, group_act *act,
+                                 const struct skew_request *request, struct outcome_list *list)
 {
     enum skew_code code = SKEW_OK;
 
@@ -192,9 +212,9 @@ static enum skew_code groups_run(struct skew_engine *engine, const int64_t *grou
         struct skew_error error = {0};
         struct progress progress;
 
-        progress_begin(&progress, "put back");
+        progress_begin(&progress, verb);
         const struct skew_progress steps = {.step = progress_step, .context = &progress};
-        code = act(engine, groups[i], &steps, &result, &error);
+        code = act(engine, groups[i], request, &steps, &result, &error);
         progress_end(&progress);
         list->signal = progress.signal;
         code = result_take(code, &result, &error, list);
@@ -211,9 +231,8 @@ enum skew_code group_recover_listed(struct skew_engine *engine, const struct opt
 
     if (skew_group_list(engine, &groups, &count, &error) != SKEW_OK)
         return message_error(&error, "");
-    enum skew_code code =
-        groups_run(engine, groups, count,
-                   options->all ? skew_group_recover_id : skew_group_recover_crashed, list);
+    enum skew_code code = groups_run(engine, groups, count, "put back",
+                                     options->all ? recover_act : crashed_act, NULL, list);
     free(groups);
     return code;
 }
@@ -221,6 +240,16 @@ enum skew_code group_recover_listed(struct skew_engine *engine, const struct opt
 enum skew_code group_recover_ids(struct skew_engine *engine, const struct options *options,
                                  struct outcome_list *list)
 {
-    return groups_run(engine, options->groups.numbers, options->groups.count, skew_group_recover_id,
-                      list);
+    return groups_run(engine, options->groups.numbers, options->groups.count, "put back",
+                      recover_act, NULL, list);
+}
+
+int group_update(struct skew_engine *engine, const struct options *options,
+                 const struct skew_request *request)
+{
+    struct outcome_list list = {0};
+    enum skew_code code = groups_run(engine, options->groups.numbers, options->groups.count,
+                                     "changed", skew_group_update_id, request, &list);
+
+    return code == SKEW_OK ? list_conclude(engine, options, switch_children, &list) : (int)code;
 }

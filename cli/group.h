@@ -12,6 +12,9 @@
  */
 int group_inject(struct skew_engine *engine, const struct options *options,
                  const struct skew_request *request, int64_t *group);
+/* Another skew for the groups named by --id. */
+int group_update(struct skew_engine *engine, const struct options *options,
+                 const struct skew_request *request);
 int group_recover(struct skew_engine *engine, const struct options *options, batch_follow *follow);
 
 /*

@@ -42,10 +42,11 @@ static const struct {
 } texts[] = {
     [COMMAND_INJECT] =
         {
-            "-p PID[,PID...] | TARGETS --offset DURATION [--clock NAME[,...]] "
+            "-p PID[,PID...] | TARGETS | --id ID --offset DURATION [--clock NAME[,...]] "
             "[--for DURATION] [--dry-run]",
             "Shift the clocks that running processes see, or change the shift in place.",
             "  -p, --pid PID[,PID...]    processes to skew; may be repeated\n" TARGETS
+            "      --id ID[,ID...]       groups whose shift is to be changed: g3\n"
             "      --partial             skew a group without those that cannot be\n"
             "      --follow[=WAY]        go on: skew also who is born, execs or joins later; "
             "watch,\n"

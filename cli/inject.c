@@ -77,9 +77,13 @@ int command_inject(const struct options *options)
         return (int)code;
     if (!options->dry_run)
         command_recover_expired(engine);
-    int status = options->selectors.count ? group_inject(engine, options, &request, &group)
-                                          : batch_run(engine, options, options->pids.count,
-                                                      inject_one, update_children, NULL);
+    int status;
+    if (options->groups.count)
+        status = group_update(engine, options, &request);
+    else if (options->selectors.count)
+        status = group_inject(engine, options, &request, &group);
+    else
+        status = batch_run(engine, options, options->pids.count, inject_one, update_children, NULL);
     skew_engine_close(engine);
     return status;
 }

@@ -114,7 +114,7 @@ static unsigned option_commands(int option)
     case OPTION_PIDNS:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER);
     case OPTION_ID:
-        return FOR(COMMAND_RECOVER) | FOR(COMMAND_FOLLOW);
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_FOLLOW);
     case OPTION_CRASHED:
         return FOR(COMMAND_RECOVER);
     case OPTION_ALL:
@@ -391,7 +391,13 @@ static enum skew_code options_check(enum command command, const struct options *
 
     switch (command) {
     case COMMAND_INJECT:
-        if (!processes)
+        if (options->ids.count != 0)
+            return message_usage("inject takes groups by their ids, like --id g3, as list shows "
+                                 "them; name a process with -p PID");
+        if (ids && (processes || options->follow || options->partial || options->dry_run))
+            return message_usage("--id changes the skew of a group as it is; processes, --follow, "
+                                 "--partial and --dry-run do not go with it");
+        if (!processes && !ids)
             return message_usage("inject has no process to work on; name one with -p PID, or "
                                  "several with --tree, --cgroup, --container or --pidns");
         if (options->partial && options->selectors.count == 0 && !options->follow)

@@ -134,3 +134,14 @@ bool deadline_passed(int64_t deadline_ns)
 {
     return deadline_ns != 0 && deadline_ns <= realtime_now();
 }
+
+enum skew_code deadline_check(const struct skew_request *request, struct skew_error *error)
+{
+    if (request->deadline_ns >= 0 && !deadline_passed(request->deadline_ns)) {
+        return SKEW_OK;
+    }
+    error_set(error, SKEW_USAGE, 0, 0, "set deadline",
+              "the skew would have ended before it begins");
+    error_advise(error, "let it end later");
+    return SKEW_USAGE;
+}

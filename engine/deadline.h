@@ -31,6 +31,9 @@ enum skew_code skew_from_request(const struct target *target, const struct skew_
 /* Whether a skew is the one asked for, by whomever and whenever it was set. */
 bool skew_is_requested(const struct image_skew *skew, const struct skew_request *request);
 
+/* SKEW_USAGE for a deadline that no clock has before it, or that has passed. */
+enum skew_code deadline_check(const struct skew_request *request, struct skew_error *error);
+
 /* Whether the true CLOCK_REALTIME has reached it; 0 is never. */
 bool deadline_passed(int64_t deadline_ns);
 

@@ -240,13 +240,10 @@ static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
         *error = engine->unusable;
         return error->code;
     }
-    if (wanted.deadline_ns < 0 || deadline_passed(wanted.deadline_ns)) {
-        error_set(error, SKEW_USAGE, pid, 0, "set deadline",
-                  "the skew would have ended before it begins");
-        error_advise(error, "let it end later");
-        return SKEW_USAGE;
+    enum skew_code code = deadline_check(&wanted, error);
+    if (code == SKEW_OK) {
+        code = look_init(pid, wanted.force, error);
     }
-    enum skew_code code = look_init(pid, wanted.force, error);
     if (code == SKEW_OK) {
         code = guard_open(pid, &guard, report, error);
     }

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/follower.h"
@@ -109,6 +110,10 @@ static void member_ready(struct skew_engine *engine, const struct group_work *wo
     const struct skew_report placed = outcome->report;
     struct image_skew skew;
     outcome->code = member_open(engine, member, &outcome->error);
+    if (outcome->code == SKEW_OK) {
+        outcome->code = clock_range_check(work->request->clocks, work->request->offset_ns,
+                                          clock_shift_read(&member->guard), &outcome->error);
+    }
     if (outcome->code == SKEW_OK) {
         outcome->code = skew_from_request(&member->guard, work->request, &skew, &outcome->error);
     }
@@ -279,6 +284,21 @@ static enum skew_code group_plan(struct group_work *work, struct skew_error *err
     return group_claim(work->engine, &work->group, error);
 }
 
+/*
+ * For this program to work on, unless it is followed: who follows it does not stand in the way,
+ * as new members and the switch need no claim.
+ */
+static enum skew_code group_hold(struct group_work *work, struct skew_error *error)
+{
+    bool followed;
+    enum skew_code code = follower_alive(&work->group, &followed, error);
+    if (code == SKEW_OK && !(followed && work->group.phase == JOURNAL_GROUP_ACTIVE &&
+                             work->group.follow != JOURNAL_FOLLOW_NONE)) {
+        code = group_claim(work->engine, &work->group, error);
+    }
+    return code;
+}
+
 /* What an interrupted skewctl left of a group with these selectors is put back first. */
 static enum skew_code group_ready(struct group_work *work, struct skew_error *error)
 {
@@ -287,13 +307,7 @@ static enum skew_code group_ready(struct group_work *work, struct skew_error *er
     if (code != SKEW_OK || work->group.id == 0) {
         return code == SKEW_OK ? group_plan(work, error) : code;
     }
-    /* Who follows it does not stand in the way: new members and the switch need no claim. */
-    bool followed;
-    code = follower_alive(&work->group, &followed, error);
-    if (code == SKEW_OK && !(followed && work->group.phase == JOURNAL_GROUP_ACTIVE &&
-                             work->group.follow != JOURNAL_FOLLOW_NONE)) {
-        code = group_claim(engine, &work->group, error);
-    }
+    code = group_hold(work, error);
     if (code != SKEW_OK || work->group.phase == JOURNAL_GROUP_ACTIVE) {
         return code == SKEW_OK ? members_recall(work, error) : code;
     }
@@ -355,34 +369,98 @@ static enum skew_code group_inject(struct group_work *work, const struct skew_se
     return code;
 }
 
+static enum skew_code group_update(struct group_work *work, int64_t group,
+                                   struct skew_group_result *result, struct skew_error *error)
+{
+    enum skew_code code = group_get(work->engine, group, &work->group, error);
+    if (code == SKEW_OK && work->group.phase == JOURNAL_GROUP_ENDED) {
+        return error_set(error, SKEW_NOT_FOUND, 0, 0, "inject", "group g%lld has ended already",
+                         (long long)group);
+    }
+    if (code == SKEW_OK) {
+        code = group_hold(work, error);
+    }
+    if (code == SKEW_OK && work->group.phase != JOURNAL_GROUP_ACTIVE) {
+        code = error_set(error, SKEW_REFUSED, 0, 0, "inject", "group g%lld is %s, not active",
+                         (long long)group, journal_group_phase_name(work->group.phase));
+        error_advise(error, "skewctl recover --id g%lld puts back what is left of it",
+                     (long long)group);
+    }
+    if (code == SKEW_OK) {
+        code = members_recall(work, error);
+    }
+    if (code == SKEW_OK) {
+        code = members_inject(work, false, result, error);
+    }
+    group_release(work->engine, &work->group);
+    groups_settle(work->engine);
+    return code;
+}
+
+/* The request as it is meant; for group_work_release and free(3) of *work where SKEW_OK. */
+static enum skew_code work_begin(struct skew_engine *engine, struct skew_request *wanted,
+                                 const struct skew_progress *progress, struct group_work **work,
+                                 struct skew_group_result *result, struct skew_error *error)
+{
+    *result = (struct skew_group_result){0};
+    if (engine->unusable.code != SKEW_OK) {
+        *error = engine->unusable;
+        return error->code;
+    }
+    enum skew_code code = deadline_check(wanted, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    *work = calloc(1, sizeof **work);
+    if (*work == NULL) {
+        return error_set(error, SKEW_FAILED, 0, 0, "inject", "out of memory");
+    }
+    wanted->clocks = wanted->clocks == 0 ? skew_clocks_default() : wanted->clocks;
+    **work = (struct group_work){.engine = engine, .progress = progress, .request = wanted};
+    return SKEW_OK;
+}
+
+static enum skew_code work_end(struct group_work *work, enum skew_code code,
+                               struct skew_group_result *result, struct skew_error *error)
+{
+    enum skew_code outcomes = group_work_result(work, result, error);
+    if (code == SKEW_OK && outcomes == SKEW_OK && result->count == 0 && !result->interrupted) {
+        outcomes = error_set(error, SKEW_NOT_FOUND, 0, 0, "inject", "all of them have exited");
+    }
+    group_work_release(work);
+    free(work);
+    return code != SKEW_OK ? code : outcomes;
+}
+
 enum skew_code skew_group_inject(struct skew_engine *engine, const struct skew_selector *selectors,
                                  size_t selector_count, const struct skew_request *request,
                                  bool partial, const struct skew_progress *progress,
                                  struct skew_group_result *result, struct skew_error *error)
 {
     struct skew_request wanted = *request;
-    *result = (struct skew_group_result){0};
-    if (engine->unusable.code != SKEW_OK) {
-        *error = engine->unusable;
-        return error->code;
+    struct group_work *work;
+    enum skew_code code = work_begin(engine, &wanted, progress, &work, result, error);
+    if (code != SKEW_OK) {
+        return code;
     }
-    scoped_memory struct group_work *work = calloc(1, sizeof *work);
-    if (work == NULL) {
-        return error_set(error, SKEW_FAILED, 0, 0, "inject", "out of memory");
-    }
-    wanted.clocks = wanted.clocks == 0 ? skew_clocks_default() : wanted.clocks;
-    *work = (struct group_work){.engine = engine, .progress = progress, .request = &wanted};
-    enum skew_code code = group_selectors_format(selectors, selector_count, work->group.selectors,
-                                                 sizeof work->group.selectors, error);
+    code = group_selectors_format(selectors, selector_count, work->group.selectors,
+                                  sizeof work->group.selectors, error);
     if (code == SKEW_OK) {
         code = wanted.dry_run
                    ? members_try(work, selectors, selector_count, error)
                    : group_inject(work, selectors, selector_count, partial, result, error);
     }
-    enum skew_code outcomes = group_work_result(work, result, error);
-    if (code == SKEW_OK && outcomes == SKEW_OK && result->count == 0 && !result->interrupted) {
-        outcomes = error_set(error, SKEW_NOT_FOUND, 0, 0, "inject", "all of them have exited");
-    }
-    group_work_release(work);
-    return code != SKEW_OK ? code : outcomes;
+    return work_end(work, code, result, error);
+}
+
+enum skew_code skew_group_update_id(struct skew_engine *engine, int64_t group,
+                                    const struct skew_request *request,
+                                    const struct skew_progress *progress,
+                                    struct skew_group_result *result, struct skew_error *error)
+{
+    struct skew_request wanted = *request;
+    struct group_work *work;
+    enum skew_code code = work_begin(engine, &wanted, progress, &work, result, error);
+    return code == SKEW_OK ? work_end(work, group_update(work, group, result, error), result, error)
+                           : code;
 }

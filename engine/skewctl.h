@@ -335,6 +335,15 @@ enum skew_code skew_group_inject(struct skew_engine *engine, const struct skew_s
                                  bool partial, const struct skew_progress *progress,
                                  struct skew_group_result *result, struct skew_error *error);
 
+/*
+ * Gives the members of a live group another skew, and those who join it later if it is followed;
+ * nobody is added. request->dry_run is not for this.
+ */
+enum skew_code skew_group_update_id(struct skew_engine *engine, int64_t group,
+                                    const struct skew_request *request,
+                                    const struct skew_progress *progress,
+                                    struct skew_group_result *result, struct skew_error *error);
+
 /* Puts back all that the selectors name, and a group that was made with them. */
 enum skew_code skew_group_recover(struct skew_engine *engine, const struct skew_selector *selectors,
                                   size_t selector_count, const struct skew_progress *progress,

@@ -89,6 +89,19 @@ static void one_is_updated(void **state)
     assert_true(tracer_of(reader->pid) != 0);
 }
 
+/* All of the group, and those who come later, by its number. */
+static void all_are_updated(void **state)
+{
+    (void)state;
+    struct child *shell = background_shell();
+    follow_process(shell->pid);
+    struct run run = skewctl_run("inject", "--id", "g1", "--offset", "+2h", NULL);
+    run_expect(&run, 0);
+    child_send(shell, "printf '%(%s)T\\n' -1; for i in 1 2 3 4 5; do date +%s; done");
+    expect_times(shell, 6, 7200);
+    assert_true(tracer_of(shell->pid) != 0);
+}
+
 /* Counted real-time signals and timers; threads that come and go; stops. */
 static void runs_as_without(void **state)
 {
@@ -153,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_program, harness_setup, background_teardown),
         cmocka_unit_test_setup_teardown(one_is_updated, harness_setup, background_teardown),
+        cmocka_unit_test_setup_teardown(all_are_updated, harness_setup, background_teardown),
         cmocka_unit_test_setup_teardown(runs_as_without, harness_setup, background_teardown),
         cmocka_unit_test_setup_teardown(threads_that_come_and_go, harness_setup,
                                         background_teardown),

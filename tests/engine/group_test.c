@@ -129,9 +129,24 @@ static void an_update_stops_nobody(void **state)
     assert_string_equal(json_query(run.out, "[.injections[] | select(.pause_us == null and "
                                             ".updated and .group == \"g1\")] | length"),
                         "5");
+    /* And by its number; what no clock can show is refused, and changes nothing. */
+    fleet_allow(&fleet, -90 * MINUTE);
+    run = skewctl_run("inject", "--id", "g1", "--offset", "-90m", "-o", "json", NULL);
+    run_expect(&run, 0);
+    assert_string_equal(json_query(run.out, "[.injections[] | select(.pause_us == null and "
+                                            ".updated and .group == \"g1\")] | length"),
+                        "5");
+    fleet_expect(&fleet, -90 * MINUTE);
+    run = skewctl_run("inject", "--id", "g1", "--offset", "100000d", NULL);
+    assert_int_equal(run.code, 2);
+    fleet_expect(&fleet, -90 * MINUTE);
     run = skewctl_run("recover", "--id", "g1", NULL);
     run_expect(&run, 0);
     fleet_expect_clean(&fleet);
+    run = skewctl_run("inject", "--id", "g1", "--offset", "1s", NULL);
+    run_expect_error(&run, 4);
+    run = skewctl_run("inject", "--id", "g77", "--offset", "1s", NULL);
+    run_expect_error(&run, 4);
 }
 
 static void one_member_by_itself_the_others_by_id(void **state)
@@ -244,6 +259,8 @@ static void bad_requests_are_refused(void **state)
         {"inject", "--tree", "many", "--offset", "1s", NULL},
         {"inject", "--cgroup", "", "--offset", "1s", NULL},
         {"inject", "--cgroup", "relative", "--offset", "1s", NULL},
+        {"inject", "--id", "3", "--offset", "1s", NULL},
+        {"inject", "--id", "g1", "--offset", "1s", "--follow", NULL},
         {"recover", "--id", "g", NULL},
         {"recover", "--id", "g0", NULL},
         {"recover", "--id", "1,,g2", NULL},
