@@ -47,6 +47,7 @@
 #include "engine/private.h"
 #include "engine/remote.h"
 #include "engine/scope.h"
+#include "engine/select.h"
 
 /* SIGCHLD and SIGUSR1 say when to look; this is for those to whom they do not come. */
 #define LOOK_ANYWAY_MS 250
@@ -222,6 +223,10 @@ static void program_begin(struct exact *exact, pid_t pid)
 
 static void program_executed(struct exact *exact, const struct followed_event *event)
 {
+    if (!exact->once && enrol_is_skewctl(event->tid)) {
+        followed_continue(event);
+        return;
+    }
     struct program *program = program_add(exact, event->tid);
     if (program == NULL) {
         /* Without memory it goes on unskewed. */
@@ -291,14 +296,37 @@ static void member_attached(void *context, pid_t pid, bool whole)
     }
 }
 
+static bool refused_before(const struct exact *exact, const struct process *process)
+{
+    for (size_t i = 0; i < EXACT_REFUSALS; i++) {
+        if (exact->refusals[i].pid == process->pid &&
+            exact->refusals[i].start_time == process->start_time) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum skew_code member_place(void *context, pid_t pid)
 {
     struct exact *exact = context;
     struct skew_report report = {.pid = pid};
     struct skew_error error = {0};
+    struct process process;
+    if (!process_read(pid, &process)) {
+        return SKEW_NOT_FOUND;
+    }
+    /* Each look for members comes to those again that cannot be attached to. */
+    if (refused_before(exact, &process)) {
+        return SKEW_REFUSED;
+    }
     enum skew_code code = member_enrol(exact, pid, &report, &error);
-    if (code != SKEW_OK && code != SKEW_NOT_FOUND && exact->refused != NULL) {
-        exact->refused(exact->context, &report, &error);
+    if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
+        exact->refusals[exact->refusal_count++ % EXACT_REFUSALS] =
+            (struct refusal){.pid = pid, .start_time = process.start_time};
+        if (exact->refused != NULL) {
+            exact->refused(exact->context, &report, &error);
+        }
     }
     return code;
 }

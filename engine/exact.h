@@ -7,6 +7,13 @@
 
 #include "engine/follow.h"
 
+/* A member that could be neither skewed nor attached to: it is said once. */
+struct refusal {
+    pid_t pid;
+    uint64_t start_time;
+};
+#define EXACT_REFUSALS 64
+
 struct program;
 
 /* Filled in by the caller as far as the first empty line. */
@@ -30,6 +37,8 @@ struct exact {
     enum skew_code code;
     int changes;     /* signalfd(2) of SIGCHLD */
     int64_t look_ns; /* CLOCK_MONOTONIC: when to look for members from elsewhere */
+    struct refusal refusals[EXACT_REFUSALS]; /* the last ones */
+    size_t refusal_count;
     struct program *programs;
     size_t count;
     size_t capacity;

@@ -4,7 +4,8 @@
  *
  * Promise: a byte is called ours only if it is exactly what skewctl writes: a
  * jump at a patch offset, or a stub in a slot of the slack. All else that
- * differs is foreign, and callers do not touch a process with foreign bytes.
+ * differs is foreign, and callers do not touch a process with foreign bytes. What they are
+ * compared with is the vDSO of this very process, if that is as the kernel made it.
  */
 #include "engine/vdso.h"
 
@@ -173,6 +174,20 @@ enum skew_code vdso_parse(const void *bytes, size_t size, struct vdso *vdso,
     return code;
 }
 
+/* Whether an entry leads out of the image, as that of a process that is skewed. */
+static bool leads_elsewhere(const struct vdso *vdso, uint64_t address)
+{
+    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
+        size_t patch = vdso->functions[f].patch;
+        uint64_t target;
+        if (arch_patch_parse(address + patch, vdso->bytes + patch, &target) &&
+            target - address >= vdso->size) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum skew_code vdso_own(struct vdso *vdso, struct skew_error *error)
 {
     *vdso = (struct vdso){0};
@@ -198,6 +213,13 @@ enum skew_code vdso_own(struct vdso *vdso, struct skew_error *error)
         code = vdso_unfit(error, "is not where the auxiliary vector says");
     } else {
         code = vdso_parse((const void *)(uintptr_t)address, row->end - row->start, vdso, error);
+    }
+    if (code == SKEW_OK && leads_elsewhere(vdso, address)) {
+        vdso_release(vdso);
+        code = error_set(error, SKEW_REFUSED, 0, 0, "read vDSO",
+                         "this skewctl is skewed itself, and cannot know the kernel's vDSO by its "
+                         "own");
+        error_advise(error, "run it where it is not, or recover it first, by its pid");
     }
     maps_release(&maps);
     return code;

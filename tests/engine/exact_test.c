@@ -161,6 +161,40 @@ static void a_process_joins(void **state)
     expect_times(second, 1, 0);
 }
 
+/* A member that somebody else traces is named once, and left alone. */
+static void one_is_traced(void **state)
+{
+    (void)state;
+    if (!harness_program("strace"))
+        harness_skip("there is no strace");
+    struct child *first = background_shell(), *second = background_shell();
+    const char *path = cgroup_place_make(first->pid);
+    const char *said = harness_format("%s/said", harness_home());
+    const char *command =
+        harness_format("exec '%s' inject --cgroup '%s' --offset -1h --follow=exact -o json "
+                       "--journal '%s' 2>'%s'",
+                       skewctl_path(), path, skewctl_journal(), said);
+    struct child *follower = child_start((const char *const[]){"sh", "-c", command, NULL}, NULL);
+    child_line(follower, HARNESS_DEADLINE_MS);
+    struct child *strace =
+        child_start((const char *const[]){harness_program("strace"), "-qq", "-o", "/dev/null", "-p",
+                                          harness_format("%d", second->pid), NULL},
+                    NULL);
+    for (int waited = 0; tracer_of(second->pid) != strace->pid; waited += 5) {
+        assert_true(waited < HARNESS_DEADLINE_MS);
+        harness_sleep_ms(5);
+    }
+    assert_true(cgroup_place_enter(path, second->pid));
+    /* Several looks for members. */
+    harness_sleep_ms(1000);
+    assert_int_equal(tracer_of(second->pid), strace->pid);
+    kill(follower->pid, SIGTERM);
+    child_wait(follower, HARNESS_DEADLINE_MS);
+    struct run named = program_run((const char *const[]){"grep", "-c", "traced by", said, NULL},
+                                   NULL, HARNESS_DEADLINE_MS);
+    assert_string_equal(named.out, "1\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +205,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(threads_that_come_and_go, harness_setup,
                                         background_teardown),
         cmocka_unit_test_setup_teardown(a_process_joins, harness_setup, background_teardown),
+        cmocka_unit_test_setup_teardown(one_is_traced, harness_setup, background_teardown),
     };
     return cmocka_run_group_tests_name("exact", tests, NULL, NULL);
 }

@@ -254,6 +254,26 @@ static void until_the_deadline(void **state)
     }
 }
 
+/* A skewctl that somebody runs in there sees what is so, and not itself. */
+static void skewctl_among_them(void **state)
+{
+    (void)state;
+    const char *list =
+        harness_format("'%s' list -o json --journal '%s'; exit", skewctl_path(), skewctl_journal());
+    struct run run = run_command(COMMAND("bash", "-c", list));
+    run_expect(&run, 0);
+    assert_string_equal(json_query(run.out, "[.injections[] | .command + \" \" + .state] | "
+                                            "join(\", \")"),
+                        "bash active");
+    /* One that was to be skewed itself knows no vDSO to go by. */
+    static const char *const once[] = {"--offset", "-1h", NULL};
+    run = program_run(skewctl_run_arguments(
+                          once, COMMAND(skewctl_path(), "list", "--journal", skewctl_journal())),
+                      NULL, HARNESS_DEADLINE_MS);
+    run_expect_error(&run, 3);
+    assert_non_null(strstr(run.err, "skewed"));
+}
+
 /* The command from its first instruction, what it executes soon after; nobody is traced. */
 static void watched(void **state)
 {
@@ -290,6 +310,7 @@ int main(void)
         harness_test(follower_ends),
         harness_test(ends_with_the_last),
         harness_test(until_the_deadline),
+        harness_test(skewctl_among_them),
         harness_test(watched),
     };
     return cmocka_run_group_tests_name("run follow", tests, NULL, NULL);
