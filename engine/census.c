@@ -5,8 +5,9 @@
  * another program, which gives it memory that nobody else has. So of two that did not share it
  * at some time neither will ever share that of the other: who was alone then can only have come
  * to share with somebody born since. Pids are given in ascending order, so these are the
- * ones behind that which was given last before the processes were listed; where the numbers
- * have begun anew, the census is of no use any more.
+ * ones behind that which was given last before the processes were listed, and some before it,
+ * as a process gets its number some time before it is to be seen. Where the numbers have begun
+ * anew, the census is of no use any more.
  *
  * Who shares has the same beginning of the stack, the program and the arguments, which
  * proc_pid_stat(5) tells and which differ from program to program by chance
@@ -31,6 +32,8 @@
 
 /* More births than that, and a look at all processes is as fast. */
 #define BIRTHS_MAX 8192
+/* So many before the last pid may have been given to processes that are not to be seen yet. */
+#define BIRTHS_UNSEEN 64
 
 struct person {
     uint64_t place[3]; /* where its program, its stack and its arguments begin */
@@ -40,7 +43,7 @@ struct person {
 };
 
 struct census {
-    pid_t last; /* pid that was given before it began */
+    pid_t last; /* pid up to which all processes were to be seen when it began */
     size_t count;
     size_t capacity;
     struct person *persons; /* by ascending pid */
@@ -171,7 +174,7 @@ struct census *census_take(void)
     if (census == NULL) {
         return NULL;
     }
-    census->last = last;
+    census->last = last > BIRTHS_UNSEEN ? last - BIRTHS_UNSEEN : 0;
     if (!persons_list(census) || census->persons == NULL) {
         census_release(census);
         return NULL;
@@ -206,7 +209,7 @@ bool census_ask(const struct census *census, const struct target *target, pid_t 
     for (pid_t pid = census->last + 1; pid <= last; pid++) {
         if (memory_shared(target->pid, pid)) {
             pid_t process = process_status_number(pid, "Tgid");
-            if (process != 0 && process != target->pid) {
+            if (process != 0 && process != target->pid && memory_present(process)) {
                 *sharer = process;
                 return true;
             }

@@ -125,6 +125,11 @@ enum skew_code sharer_find(const struct target *target, const struct census *cen
                            struct skew_error *error);
 /* True if the two share their memory; false also where the kernel does not tell. */
 bool memory_shared(pid_t one, pid_t other);
+/*
+ * False for a kernel thread, and for a process that is exiting: memory_shared() takes all
+ * that have no memory for the same.
+ */
+bool memory_present(pid_t pid);
 
 /*
  * SKEW_REFUSED where a limit would keep the target from mapping an image of `size`

@@ -59,9 +59,7 @@ static bool memory_alike(pid_t one, pid_t other, char *buffers)
     return false;
 }
 
-/* One that exits has none any more, as kernel threads never have, and kcmp(2) calls that the same.
- */
-static bool memory_present(pid_t pid)
+bool memory_present(pid_t pid)
 {
     char text[256];
     return process_file_read(pid, "statm", text, sizeof text) <= 0 || strncmp(text, "0 ", 2) != 0;
