@@ -7,7 +7,9 @@
  * to share with somebody born since. Pids are given in ascending order, so these are the
  * ones behind that which was given last before the processes were listed, and some before it,
  * as a process gets its number some time before it is to be seen. Where the numbers have begun
- * anew, the census is of no use any more.
+ * anew, the census is of no use any more. Who chooses the pids of new processes (clone3(2) with
+ * set_tid, as CRIU does) could hide one from it. Of the two that such a sharer would make,
+ * the one that waits for the other, as in vfork(2), is seen all the same: stoppable.c.
  *
  * Who shares has the same beginning of the stack, the program and the arguments, which
  * proc_pid_stat(5) tells and which differ from program to program by chance

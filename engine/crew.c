@@ -12,13 +12,9 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "engine/census.h"
-
 #define HELPERS_MAX 7
 /* For fewer a helper is not worth its engine. */
 #define ACTS_PER_HELPER 4
-/* For fewer it costs more than it saves. */
-#define CENSUS_LEAST 8
 
 struct crew {
     crew_act *act;
@@ -89,8 +85,6 @@ bool crew_run(struct skew_engine *engine, size_t count, crew_act *act, void *con
     struct crew crew = {.act = act, .context = context, .count = count};
     struct helper helpers[HELPERS_MAX];
     size_t wanted = helpers_wanted(engine, count);
-    struct census *census = count >= CENSUS_LEAST ? census_take() : NULL;
-    engine->census = census;
     size_t started = 0;
     while (started < wanted && helper_start(&helpers[started], &crew, engine)) {
         started++;
@@ -107,7 +101,5 @@ bool crew_run(struct skew_engine *engine, size_t count, crew_act *act, void *con
         pthread_join(helpers[i].thread, NULL);
         skew_engine_close(helpers[i].engine);
     }
-    engine->census = NULL;
-    census_release(census);
     return !atomic_load(&crew.ended);
 }

@@ -73,7 +73,7 @@ static enum skew_code members_place(struct group_work *work, const struct skew_s
         for (size_t i = 0; i < count && code == SKEW_OK; i++) {
             code = group_work_add(work, pids[i], 0, error);
         }
-        if (code != SKEW_OK || work->first == work->count || !group_work_run(work, place_act)) {
+        if (code != SKEW_OK || work->first == work->count || !group_work_stop(work, place_act)) {
             return code;
         }
     }

@@ -28,6 +28,8 @@ enum skew_code group_work_add(struct group_work *work, pid_t pid, int64_t inject
 void group_work_sort(struct group_work *work);
 /* Acts on the members from work->first on; false where it was asked to end. */
 bool group_work_run(struct group_work *work, crew_act *act);
+/* The same for acts that stop processes: who shares memory is asked for all of them together. */
+bool group_work_stop(struct group_work *work, crew_act *act);
 /* The ids of those that are open, for free(3); NULL where memory ran out. */
 int64_t *group_work_ids(const struct group_work *work, size_t *count);
 void group_work_close(struct group_work *work);

@@ -84,7 +84,7 @@ enum skew_code group_put_back(struct group_work *work, struct skew_error *error)
     }
     group_work_close(work);
     if (code == SKEW_OK) {
-        group_work_run(work, recover_act);
+        group_work_stop(work, recover_act);
     }
     return code;
 }

@@ -3,8 +3,12 @@
  */
 #include <stdlib.h>
 
+#include "engine/census.h"
 #include "engine/error.h"
 #include "engine/group.h"
+
+/* For fewer, a census costs more than it saves. */
+#define CENSUS_LEAST 8
 
 enum skew_code group_work_add(struct group_work *work, pid_t pid, int64_t injection,
                               struct skew_error *error)
@@ -45,6 +49,16 @@ bool group_work_run(struct group_work *work, crew_act *act)
 {
     bool whole = crew_run(work->engine, work->count - work->first, act, work, work->progress);
     work->interrupted = work->interrupted || !whole;
+    return whole;
+}
+
+bool group_work_stop(struct group_work *work, crew_act *act)
+{
+    struct census *census = work->count - work->first >= CENSUS_LEAST ? census_take() : NULL;
+    work->engine->census = census;
+    bool whole = group_work_run(work, act);
+    work->engine->census = NULL;
+    census_release(census);
     return whole;
 }
 

@@ -1,5 +1,5 @@
 /*
- * bench [--rounds N] [--only read|pause|wall] [--json FILE] [--check] [--smoke]
+ * bench [--rounds N] [--only read|pause|wall|group] [--json FILE] [--check] [--smoke]
  * - measures what skewctl costs and says which limits are met. Exits with 0
  * where the measuring worked; with --check with 1 where a limit is missed.
  *
@@ -35,6 +35,7 @@ static const struct {
     {"read", read_cost_measure},
     {"pause", pause_measure},
     {"wall", wall_time_measure},
+    {"group", group_time_measure},
 };
 
 static cpu_set_t processors;
@@ -97,9 +98,10 @@ double bench_time(const char *const argv[])
 
 static int usage(const char *program)
 {
-    fprintf(stderr,
-            "usage: %s [--rounds N] [--only read|pause|wall] [--json FILE] [--check] [--smoke]\n",
-            program);
+    fprintf(
+        stderr,
+        "usage: %s [--rounds N] [--only read|pause|wall|group] [--json FILE] [--check] [--smoke]\n",
+        program);
     return 2;
 }
 
@@ -116,7 +118,8 @@ int main(int count, char **arguments)
                             .threads = thread_counts,
                             .thread_counts = sizeof thread_counts / sizeof *thread_counts,
                             .many = 200,
-                            .many_rounds = ROUNDS_LEAST};
+                            .many_rounds = ROUNDS_LEAST,
+                            .members = 1000};
     const char *json = "build/bench.json", *only = NULL;
     bool check = false, smoke = false;
     for (int option; (option = getopt_long(count, arguments, "", options, NULL)) != -1;) {
@@ -149,7 +152,8 @@ int main(int count, char **arguments)
                                  .threads = thread_counts,
                                  .thread_counts = 2,
                                  .many = 3,
-                                 .many_rounds = 1};
+                                 .many_rounds = 1,
+                                 .members = 20};
 
     /* Where allowed: other load then disturbs less, and all that is measured alike. */
     setpriority(PRIO_PROCESS, 0, -20);

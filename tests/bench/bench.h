@@ -1,5 +1,5 @@
 /*
- * bench.h - the three measurements of scripts/bench and what they share.
+ * bench.h - the measurements of scripts/bench and what they share.
  */
 #ifndef TESTS_BENCH_H
 #define TESTS_BENCH_H
@@ -15,6 +15,7 @@ struct effort {
     size_t thread_counts;    /* how many of these */
     size_t many;             /* targets in one call */
     size_t many_rounds;
+    size_t members; /* of the larger group; the other has a tenth of them */
 };
 
 /* What a read of each entry point costs: native, skewed, after recover, and by other means. */
@@ -23,6 +24,8 @@ void read_cost_measure(const struct effort *effort, struct results *results);
 void pause_measure(const struct effort *effort, struct results *results);
 /* How long the command takes, as a whole process. */
 void wall_time_measure(const struct effort *effort, struct results *results);
+/* How long groups take, and their members. */
+void group_time_measure(const struct effort *effort, struct results *results);
 
 /*
  * The first and the last processor that this process may run on; the same where
