@@ -49,8 +49,8 @@ static void began(void *context, enum skew_follow_way way)
     static const char *const ways[] = {
         [SKEW_FOLLOWS_TOLD] = "the kernel tells it of processes",
         [SKEW_FOLLOWS_POLLING] = "it looks for processes every few milliseconds",
-        [SKEW_FOLLOWS_ATTACHED] = "it is attached to all of them: no debugger can be, and each "
-                                  "signal stops them for a moment",
+        [SKEW_FOLLOWS_ATTACHED] = ("it is attached to all of them: no debugger can be, and each "
+                                   "signal stops them for a moment"),
     };
     struct following *following = context;
 
