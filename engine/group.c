@@ -405,7 +405,7 @@ static enum skew_code work_begin(struct skew_engine *engine, struct skew_request
     *result = (struct skew_group_result){0};
     if (engine->unusable.code != SKEW_OK) {
         *error = engine->unusable;
-        return error->code;
+        return engine->unusable.code;
     }
     enum skew_code code = deadline_check(wanted, error);
     if (code != SKEW_OK) {
