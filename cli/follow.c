@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -121,8 +122,11 @@ static int follow_run(const struct options *options, struct following *following
 static int beginning_await(int starter)
 {
     unsigned char status;
-    ssize_t got = read(starter, &status, 1);
+    ssize_t got;
 
+    do
+        got = read(starter, &status, 1);
+    while (got < 0 && errno == EINTR);
     close(starter);
     if (got == 1)
         return status;

@@ -116,7 +116,7 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
         return (int)code;
     code = skew_run(engine, &run, &report, &end, &error);
     skew_engine_close(engine);
-    if (code == SKEW_OK && watches && !end.signal)
+    if (code == SKEW_OK && watches && !end.signal && !end.over)
         return follow_group_quietly(options, end.group, notices);
     if (end.signal)
         message_print("group g%" PRId64 " is not followed any more, because of SIG%s; it stays "

@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "engine/attach.h"
+#include "engine/deadline.h"
 #include "engine/enrol.h"
 #include "engine/error.h"
 #include "engine/exact.h"
@@ -208,7 +209,9 @@ static void program_begin(struct exact *exact, pid_t pid)
                               ? member_enrol(exact, pid, &report, &error)
                               : skew_inject(exact->engine, pid, &exact->request, &report, &error);
     program->injection = code == SKEW_OK ? report.id : 0;
-    if (code != SKEW_OK && code != SKEW_NOT_FOUND && exact->refused != NULL) {
+    /* The next look at the group ends what has gone on until its deadline. */
+    bool over = exact->follower != NULL && deadline_passed(exact->group.deadline_ns);
+    if (code != SKEW_OK && code != SKEW_NOT_FOUND && !over && exact->refused != NULL) {
         exact->refused(exact->context, &report, &error);
     }
     if (exact->once) {
@@ -353,13 +356,35 @@ static bool members_attach(struct exact *exact, bool beginning)
     return news > 0;
 }
 
+/* Members live that nobody can be attached to now, as another traces them. */
+static bool members_live(const struct exact *exact)
+{
+    scoped_memory struct journal_injection *rows = NULL;
+    struct journal_error ignored;
+    struct skew_error unused;
+    size_t count = 0;
+    bool live = false;
+    if (exact->membership == NULL ||
+        journal_group_members(exact->engine->journal, exact->group.id, false, &rows, &count,
+                              &ignored) != JOURNAL_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < count && !live; i++) {
+        live = row_life_look(&rows[i], &unused) == ROW_ALIVE;
+    }
+    return live;
+}
+
 static void events_handle(struct exact *exact)
 {
     for (unsigned handled = 1;; handled++) {
         struct followed_event event = followed_next();
         if (event.kind == FOLLOWED_NOBODY && !members_attach(exact, false)) {
-            exact->alone = true;
-            return;
+            if (!members_live(exact)) {
+                exact->alone = true;
+                return;
+            }
+            event.kind = FOLLOWED_QUIET;
         }
         if (!event_handle(exact, &event)) {
             return;
@@ -403,6 +428,9 @@ static void *exact_main(void *context)
 /* The tracer thread takes no signals, and its end lets everybody go. */
 enum skew_code exact_run(struct exact *exact)
 {
+    /* Where the caller has it ignored, the kernel tells a tracer of no stop. */
+    const struct sigaction told = {.sa_handler = SIG_DFL};
+    struct sigaction before;
     sigset_t changes, all, previous, meanwhile;
     pthread_t thread;
     sigemptyset(&changes);
@@ -413,6 +441,7 @@ enum skew_code exact_run(struct exact *exact)
                          "cannot wait for signals");
     }
     exact->changes = descriptor;
+    sigaction(SIGCHLD, &told, &before);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &previous);
     int errnum = pthread_create(&thread, NULL, exact_main, exact);
@@ -425,6 +454,7 @@ enum skew_code exact_run(struct exact *exact)
         exact->code = error_set(exact->error, SKEW_FAILED, exact->pid, errnum, "follow",
                                 "cannot start the tracer thread");
     }
+    sigaction(SIGCHLD, &before, NULL);
     pthread_sigmask(SIG_SETMASK, &previous, NULL);
     free(exact->programs);
     exact->programs = NULL;

@@ -180,7 +180,7 @@ enum skew_code follower_claim(struct skew_engine *engine, int64_t group, struct 
     struct journal_group now;
     enum skew_code checked = SKEW_OK;
     if (code == SKEW_OK && !follower_check(engine, follower, &now, &checked, error) &&
-        !follower->expired) {
+        !follower->expired && follower->signal == 0) {
         code = checked != SKEW_OK ? checked
                                   : error_set(error, SKEW_REFUSED, 0, 0, "follow",
                                               "group g%lld is being recovered", (long long)group);
@@ -314,7 +314,10 @@ int64_t follower_of(struct skew_engine *engine, pid_t pid)
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        if (groups[i].follow == JOURNAL_FOLLOW_EXACT && groups[i].follower.pid == process) {
+        struct skew_error unused;
+        bool alive;
+        if (groups[i].follow == JOURNAL_FOLLOW_EXACT && groups[i].follower.pid == process &&
+            follower_alive(&groups[i], &alive, &unused) == SKEW_OK && alive) {
             return groups[i].id;
         }
     }

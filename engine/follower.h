@@ -21,10 +21,11 @@ struct follower {
 
 /*
  * Claims a live group for this process. SKEW_REFUSED where a skewctl that lives follows it,
- * or it is being recovered; one whose deadline has passed can be claimed, to recover it; a dead
- * one's place is taken. From then until follower_release the calling thread, which must be the only
- * one that does not block them, blocks SIGUSR1, by which it is woken, and SIGINT, SIGTERM and
- * SIGHUP where they are not ignored. SIGUSR1 is ignored ever after: it may come late.
+ * or it is being recovered; one whose deadline has passed can be claimed, to recover it, and so it
+ * is if a signal has come; a dead one's place is taken. From then until follower_release the
+ * calling thread, which must be the only one that does not block them, blocks SIGUSR1, by which it
+ * is woken, and SIGINT, SIGTERM and SIGHUP where they are not ignored. SIGUSR1 is ignored ever
+ * after: it may come late.
  */
 enum skew_code follower_claim(struct skew_engine *engine, int64_t group, struct follower *follower,
                               struct skew_error *error);

@@ -74,8 +74,12 @@ enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
     }
     follower_release(engine, &follower);
     if (code == SKEW_OK && follower.expired) {
+        end->over = true;
         return follow_group_expire(engine, exact->group.id, error);
     }
-    follow_group_end(engine, exact->group.id);
+    /* One that is to be watched is ended by whoever watches it. */
+    if (run->follow == SKEW_FOLLOW_EXACT || code != SKEW_OK) {
+        follow_group_end(engine, exact->group.id);
+    }
     return code;
 }

@@ -234,6 +234,7 @@ struct skew_run {
 struct skew_run_end {
     int64_t group; /* 0 where there is none */
     int signal;    /* that ended the following, or kept it from beginning; else 0 */
+    bool over;     /* its deadline has passed; all were put back */
 };
 enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
                         struct skew_report *report, struct skew_run_end *end,

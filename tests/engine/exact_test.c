@@ -161,6 +161,59 @@ static void a_process_joins(void **state)
     expect_times(second, 1, 0);
 }
 
+/* By a follower whose caller ignores SIGCHLD, as some supervisors do: it hears of each stop. */
+static void followed_without_sigchld(void **state)
+{
+    (void)state;
+    struct child *shell = background_shell();
+    const char *const *inject =
+        skewctl_arguments("inject", "-p", harness_format("%d", shell->pid), "--offset", "-1h",
+                          "--follow=exact", "--detach", NULL);
+    const char *argv[24] = {"env", "--ignore-signal=CHLD"};
+    for (size_t i = 0; inject[i]; i++)
+        argv[2 + i] = inject[i];
+    struct run run = program_run(argv, NULL, HARNESS_DEADLINE_MS);
+    run_expect(&run, 0);
+    background_follower = background_listed_of(shell->pid);
+    int64_t began = harness_monotonic_ns();
+    child_send(shell, "for i in {1..100}; do date +%s; done");
+    expect_times(shell, 100, -3600);
+    /* Each would take four times a quarter of a second. */
+    assert_true(harness_monotonic_ns() - began < HARNESS_DEADLINE_MS * INT64_C(1000000));
+}
+
+/* The only member, which another comes to trace after the follower has died: it waits for it. */
+static void taken_up_while_traced(void **state)
+{
+    (void)state;
+    if (!harness_program("strace"))
+        harness_skip("there is no strace");
+    struct child *shell = background_shell();
+    follow_process(shell->pid);
+    assert_int_equal(kill(background_follower, SIGKILL), 0);
+    background_await_end();
+    struct child *strace =
+        child_start((const char *const[]){harness_program("strace"), "-qq", "-o", "/dev/null", "-p",
+                                          harness_format("%d", shell->pid), NULL},
+                    NULL);
+    for (int waited = 0; tracer_of(shell->pid) != strace->pid; waited += 5) {
+        assert_true(waited < HARNESS_DEADLINE_MS);
+        harness_sleep_ms(5);
+    }
+    struct run run = skewctl_run("follow", "--id", "g1", "--detach", NULL);
+    run_expect(&run, 0);
+    background_follower = background_listed_of(shell->pid);
+    assert_true(background_follower > 0);
+    kill(strace->pid, SIGTERM);
+    child_wait(strace, HARNESS_DEADLINE_MS);
+    for (int waited = 0; tracer_of(shell->pid) == 0; waited += 5) {
+        assert_true(waited < HARNESS_DEADLINE_MS);
+        harness_sleep_ms(5);
+    }
+    child_send(shell, "date +%s");
+    expect_times(shell, 1, -3600);
+}
+
 /* A member that somebody else traces is named once, and left alone. */
 static void one_is_traced(void **state)
 {
@@ -206,6 +259,9 @@ int main(void)
                                         background_teardown),
         cmocka_unit_test_setup_teardown(a_process_joins, harness_setup, background_teardown),
         cmocka_unit_test_setup_teardown(one_is_traced, harness_setup, background_teardown),
+        cmocka_unit_test_setup_teardown(followed_without_sigchld, harness_setup,
+                                        background_teardown),
+        cmocka_unit_test_setup_teardown(taken_up_while_traced, harness_setup, background_teardown),
     };
     return cmocka_run_group_tests_name("exact", tests, NULL, NULL);
 }

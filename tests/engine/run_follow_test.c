@@ -254,6 +254,19 @@ static void until_the_deadline(void **state)
     }
 }
 
+/* One that is over before anybody could watch it is no failure. */
+static void watched_and_over(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"--offset", "-1h", "--follow=watch", NULL};
+    for (int i = 0; i < 20; i++) {
+        struct run run =
+            program_run(skewctl_run_arguments(options, COMMAND("true")), NULL, HARNESS_DEADLINE_MS);
+        run_expect(&run, 0);
+        assert_string_equal(run.err, "");
+    }
+}
+
 /* A skewctl that somebody runs in there sees what is so, and not itself. */
 static void skewctl_among_them(void **state)
 {
@@ -312,6 +325,7 @@ int main(void)
         harness_test(until_the_deadline),
         harness_test(skewctl_among_them),
         harness_test(watched),
+        harness_test(watched_and_over),
     };
     return cmocka_run_group_tests_name("run follow", tests, NULL, NULL);
 }
