@@ -14,13 +14,18 @@
  * Who shares has the same beginning of the stack, the program and the arguments, which
  * proc_pid_stat(5) tells and which differ from program to program by chance
  * (randomize_va_space); kcmp(2) is only asked about those who agree in them: a family of forked
- * processes, or those that sit where they do without randomization.
+ * processes, or those that sit where they do without randomization. These are sorted by it; an
+ * exec in the middle of that could part two that share their memory, so they are looked at once
+ * more, and where one has changed each is asked about each.
  */
 #include "engine/census.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +54,8 @@ struct census {
     size_t count;
     size_t capacity;
     struct person *persons; /* by ascending pid */
+    /* Births by how far behind `last`: those that have ended, as threads of our own soon do. */
+    atomic_bool ended[BIRTHS_MAX + 1];
 };
 
 /* The pid that was given last in our pid namespace; 0 where that is not to be seen. */
@@ -147,6 +154,53 @@ static int by_pid(const void *one, const void *other)
     return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
+/* As kcmp(2) has it, which orders all memory there is; `context` tells whether it could not. */
+static int by_memory(const void *one, const void *other, void *context)
+{
+    const struct person *a = one, *b = other;
+    bool *failed = context;
+    switch (a->pid == b->pid ? 0 : syscall(SYS_kcmp, a->pid, b->pid, KCMP_VM, 0, 0)) {
+    case 0:
+        return 0;
+    case 1:
+        return -1;
+    case 2:
+        return 1;
+    default:
+        *failed = true;
+        return 0;
+    }
+}
+
+/* Nobody has executed another program or exited since: then the order that was found was one. */
+static bool family_stayed(const struct person *persons, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct person now;
+        if (!person_read(persons[i].pid, &now) || now.start_time != persons[i].start_time ||
+            by_place(&now, &persons[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those in one place: put in the order of their memory, or else asked each about each. */
+static void family_mark(struct person *persons, size_t count)
+{
+    bool failed = false;
+    qsort_r(persons, count, sizeof *persons, by_memory, &failed);
+    bool ordered = family_stayed(persons, count) && !failed;
+    for (size_t i = 0; i < count; i++) {
+        size_t end = ordered && i + 2 < count ? i + 2 : count;
+        for (size_t j = i + 1; j < end; j++) {
+            if (memory_shared(persons[i].pid, persons[j].pid)) {
+                persons[i].shares = persons[j].shares = true;
+            }
+        }
+    }
+}
+
 /* Those in one place come one after the other. */
 static void sharers_mark(struct census *census)
 {
@@ -156,12 +210,8 @@ static void sharers_mark(struct census *census)
         while (end < census->count && by_place(&persons[first], &persons[end]) == 0) {
             end++;
         }
-        for (size_t i = first; i < end; i++) {
-            for (size_t j = i + 1; j < end; j++) {
-                if (memory_shared(persons[i].pid, persons[j].pid)) {
-                    persons[i].shares = persons[j].shares = true;
-                }
-            }
+        if (end - first > 1) {
+            family_mark(&persons[first], end - first);
         }
     }
 }
@@ -195,7 +245,7 @@ void census_release(struct census *census)
     }
 }
 
-bool census_ask(const struct census *census, const struct target *target, pid_t *sharer)
+bool census_ask(struct census *census, const struct target *target, pid_t *sharer)
 {
     const struct person key = {.pid = target->pid};
     const struct person *person =
@@ -209,6 +259,15 @@ bool census_ask(const struct census *census, const struct target *target, pid_t 
         return false;
     }
     for (pid_t pid = census->last + 1; pid <= last; pid++) {
+        atomic_bool *ended = &census->ended[pid - census->last];
+        if (atomic_load(ended)) {
+            continue;
+        }
+        if (kill(pid, 0) < 0 && errno == ESRCH) {
+            /* Or it is not to be seen yet. */
+            atomic_store(ended, last - pid > BIRTHS_UNSEEN);
+            continue;
+        }
         if (memory_shared(target->pid, pid)) {
             pid_t process = process_status_number(pid, "Tgid");
             if (process != 0 && process != target->pid && memory_present(process)) {

@@ -23,6 +23,6 @@ void census_release(struct census *census); /* NULL does nothing */
  * census does not tell: the target was born since, or shared its memory then. May be used by
  * several threads at once.
  */
-bool census_ask(const struct census *census, const struct target *target, pid_t *sharer);
+bool census_ask(struct census *census, const struct target *target, pid_t *sharer);
 
 #endif

@@ -71,7 +71,8 @@ static bool helper_start(struct helper *helper, struct crew *crew, const struct 
 static size_t helpers_wanted(const struct skew_engine *engine, size_t count)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t wanted = processors > 1 ? (size_t)processors : 1;
+    /* The caller works too, and the targets have to run in order to stop. */
+    size_t wanted = processors > 1 ? (size_t)processors - 1 : 1;
     wanted = wanted < HELPERS_MAX ? wanted : HELPERS_MAX;
     /* A journal in memory is one engine's alone. */
     return engine->unusable.code != SKEW_OK   ? 0

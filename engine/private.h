@@ -21,8 +21,8 @@ struct skew_engine {
     struct skew_error unusable; /* code not SKEW_OK: why `journal` is one in memory alone */
     struct vdso vdso;           /* pristine */
     bool suspend_seccomp;
-    int64_t group;               /* of which new injections are; 0 for none */
-    const struct census *census; /* census.h, while many are worked on; else NULL */
+    int64_t group;         /* of which new injections are; 0 for none */
+    struct census *census; /* census.h, while many are worked on; else NULL */
 };
 
 /*
@@ -45,7 +45,7 @@ enum situation {
 /* A look at a process without stopping it. */
 struct look {
     struct target target;
-    const struct census *census; /* that of the engine */
+    struct census *census; /* that of the engine */
     struct maps maps;
     uint64_t vdso_address;
     uint8_t live[VDSO_SIZE_MAX]; /* its vDSO */
@@ -113,7 +113,7 @@ enum skew_code caller_stop(struct scanner *scanner, struct tracee *caller,
  * where it is to make `calls`, no thread of it may. Takes at most 200 ms on an idle
  * machine.
  */
-enum skew_code stoppable_check(const struct target *target, const struct census *census, bool calls,
+enum skew_code stoppable_check(const struct target *target, struct census *census, bool calls,
                                struct skew_error *error);
 
 /*
@@ -121,7 +121,7 @@ enum skew_code stoppable_check(const struct target *target, const struct census 
  * clone(2) with CLONE_VM), and so would run on while the target is stopped; or 0. The
  * census is asked first; it may be NULL.
  */
-enum skew_code sharer_find(const struct target *target, const struct census *census, pid_t *sharer,
+enum skew_code sharer_find(const struct target *target, struct census *census, pid_t *sharer,
                            struct skew_error *error);
 /* True if the two share their memory; false also where the kernel does not tell. */
 bool memory_shared(pid_t one, pid_t other);

@@ -65,7 +65,7 @@ bool memory_present(pid_t pid)
     return process_file_read(pid, "statm", text, sizeof text) <= 0 || strncmp(text, "0 ", 2) != 0;
 }
 
-enum skew_code sharer_find(const struct target *target, const struct census *census, pid_t *sharer,
+enum skew_code sharer_find(const struct target *target, struct census *census, pid_t *sharer,
                            struct skew_error *error)
 {
     if (census != NULL && census_ask(census, target, sharer)) {

@@ -148,7 +148,7 @@ static enum skew_code refuse_waiting(const struct target *target, pid_t waiting,
     return SKEW_REFUSED;
 }
 
-enum skew_code stoppable_check(const struct target *target, const struct census *census, bool calls,
+enum skew_code stoppable_check(const struct target *target, struct census *census, bool calls,
                                struct skew_error *error)
 {
     for (int64_t began = monotonic_now();;) {

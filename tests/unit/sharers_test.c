@@ -77,7 +77,7 @@ static void buried(pid_t pid)
 }
 
 /* What the census says of a process: -1 for nothing, else the sharer. */
-static pid_t asked(const struct census *census, pid_t pid)
+static pid_t asked(struct census *census, pid_t pid)
 {
     struct target target;
     struct skew_error error = {0};
