@@ -21,6 +21,7 @@ struct journal {
     char *path;
     int wait_limit_ms;     /* for the lock; 0 not to wait */
     int64_t busy_since_ns; /* CLOCK_MONOTONIC, when it began to wait */
+    bool waited_in_vain;   /* for the whole limit, and nothing was committed since */
     int wal_frames;        /* in the WAL after our last commit; 0 if we made none */
     sqlite3_stmt *save;    /* registers.c: fills the reserved row */
     sqlite3_stmt *commit;  /* registers.c: ends the transaction */

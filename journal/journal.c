@@ -35,6 +35,11 @@
 
 /* Many may write at once, on a disk that takes its time. */
 #define WAIT_LIMIT_MS 10000
+/*
+ * After a wait in vain, until a commit: whoever holds a lock for so long keeps it, and a command
+ * with ten things to write would wait for each.
+ */
+#define WAIT_AGAIN_MS 500
 
 /* 1 MiB of pages of 4 KiB: a WAL left behind must be read by whoever opens it next. */
 #define WAL_FRAMES_MAX 256
@@ -58,11 +63,16 @@ static int wait_for_lock(void *context, int tries)
     struct journal *journal = context;
     int64_t now_ns = monotonic_ns();
     long wait_ns = tries < 8 ? (long)WAIT_LEAST_NS << (tries / 2) : WAIT_MOST_NS;
+    int limit_ms = journal->wait_limit_ms;
 
     if (tries == 0)
         journal->busy_since_ns = now_ns;
-    if (now_ns - journal->busy_since_ns > journal->wait_limit_ms * INT64_C(1000000))
+    if (journal->waited_in_vain && limit_ms > WAIT_AGAIN_MS)
+        limit_ms = WAIT_AGAIN_MS;
+    if (now_ns - journal->busy_since_ns > limit_ms * INT64_C(1000000)) {
+        journal->waited_in_vain = journal->waited_in_vain || limit_ms > WAIT_AGAIN_MS;
         return 0;
+    }
     nanosleep(&(struct timespec){.tv_nsec = wait_ns}, NULL);
     return 1;
 }
@@ -71,7 +81,9 @@ static int note_commit(void *context, sqlite3 *database, const char *name, int f
 {
     (void)database;
     (void)name;
-    ((struct journal *)context)->wal_frames = frames;
+    struct journal *journal = context;
+    journal->wal_frames = frames;
+    journal->waited_in_vain = false;
     return SQLITE_OK;
 }
 

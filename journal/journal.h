@@ -121,7 +121,10 @@ enum journal_code journal_open(const char *path, struct journal **journal,
 enum journal_code journal_open_memory(struct journal **journal, struct journal_error *error);
 void journal_close(struct journal *journal);
 const char *journal_path(const struct journal *journal);
-/* How long to wait for another writer before JOURNAL_BUSY; negative restores the default, 10 s. */
+/*
+ * How long to wait for another writer before JOURNAL_BUSY; negative restores the default, 10 s.
+ * After a wait in vain half a second is the most, until something was written again.
+ */
 void journal_wait_limit(struct journal *journal, int milliseconds);
 
 /*
