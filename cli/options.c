@@ -3,8 +3,8 @@
  */
 #include "cli/options.h"
 
-#include "cli/duration.h"
 #include "cli/message.h"
+#include "engine/duration.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -7,9 +7,9 @@
  */
 #include "cli/report.h"
 
-#include "cli/duration.h"
 #include "cli/message.h"
 #include "cli/text.h"
+#include "engine/duration.h"
 
 #include <errno.h>
 #include <inttypes.h>

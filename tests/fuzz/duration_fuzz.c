@@ -3,7 +3,7 @@
  * a form that reads back the same and is its own shortest form; and so is every
  * number of nanoseconds.
  */
-#include "cli/duration.h"
+#include "engine/duration.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -2,7 +2,7 @@
  * duration_test.c - durations: what is read, what is refused, and that writing
  * and reading undo each other.
  */
-#include "cli/duration.h"
+#include "engine/duration.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /*
  * duration.c - reading and writing spans of time; see duration.h.
  */
-#include "cli/duration.h"
+#include "engine/duration.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
  * arithmetic is on integers, and what cannot be said exactly in nanoseconds is
  * refused, so duration_parse() undoes duration_format() for every int64_t.
  */
-#ifndef SKEWCTL_CLI_DURATION_H
-#define SKEWCTL_CLI_DURATION_H
+#ifndef SKEWCTL_ENGINE_DURATION_H
+#define SKEWCTL_ENGINE_DURATION_H
 
 #include <stdbool.h>
 #include <stddef.h>
