@@ -15,9 +15,10 @@
 
 #include "asm/x86_64/layout.h"
 #include "engine/error.h"
+#include "engine/shape_program.h"
 
 #define MAGIC            "skewctl"
-#define VERSION          2
+#define VERSION          3
 #define NANOSECONDS      INT64_C(1000000000)
 #define FIRST_GENERATION 2
 #define IN_PAGE          ((uint64_t)IMAGE_PAGE - 1)
@@ -32,8 +33,30 @@ _Static_assert(IMAGE_PARAMETERS + IMAGE_PARAMETERS_SIZE <= IMAGE_READBACK &&
 _Static_assert(IMAGE_CLOCK_COUNT == SLOT_CLOCK_COUNT &&
                    SLOT_DEADLINE_NANOSECONDS ==
                        SLOT_DEADLINE_SECONDS + SLOT_CLOCK_COUNT * PARAMETERS_WORD &&
-                   SLOT_SIZE == SLOT_DEADLINE_NANOSECONDS + SLOT_CLOCK_COUNT * PARAMETERS_WORD,
+                   SLOT_BEGINNING ==
+                       SLOT_DEADLINE_NANOSECONDS + SLOT_CLOCK_COUNT * PARAMETERS_WORD &&
+                   SLOT_PROGRAM == SLOT_BEGINNING + SLOT_CLOCK_COUNT * PARAMETERS_WORD,
                "one word per clock");
+#define AT_WORD(word, offset) (offsetof(struct shape_program, word) == (offset))
+_Static_assert(
+    AT_WORD(periodic, PROGRAM_PERIODIC) && AT_WORD(strobe_low, PROGRAM_STROBE_LOW) &&
+        AT_WORD(strobe_high, PROGRAM_STROBE_HIGH) &&
+        AT_WORD(strobe_amount, PROGRAM_STROBE_AMOUNT) && AT_WORD(sine_low, PROGRAM_SINE_LOW) &&
+        AT_WORD(sine_high, PROGRAM_SINE_HIGH) && AT_WORD(sine_amplitude, PROGRAM_SINE_AMPLITUDE) &&
+        AT_WORD(jitter_low, PROGRAM_JITTER_LOW) && AT_WORD(jitter_high, PROGRAM_JITTER_HIGH) &&
+        AT_WORD(jitter_seed, PROGRAM_JITTER_SEED) && AT_WORD(jitter_range, PROGRAM_JITTER_RANGE) &&
+        AT_WORD(jitter_lowest, PROGRAM_JITTER_LOWEST) && AT_WORD(segments, PROGRAM_SEGMENTS) &&
+        sizeof(struct shape_segment) == SEGMENT_SIZE &&
+        offsetof(struct shape_segment, last) == SEGMENT_LAST &&
+        offsetof(struct shape_segment, value_low) == SEGMENT_VALUE_LOW &&
+        offsetof(struct shape_segment, value_high) == SEGMENT_VALUE_HIGH &&
+        offsetof(struct shape_segment, slope_low) == SEGMENT_SLOPE_LOW &&
+        offsetof(struct shape_segment, slope_high) == SEGMENT_SLOPE_HIGH,
+    "a program is written as it lies in the image");
+_Static_assert(SLOT_SHAPE == SLOT_PROGRAM + sizeof(struct shape_program) &&
+                   SLOT_SIZE == SLOT_SHAPE + sizeof(struct shape) &&
+                   SLOT_CLOCK_COUNT <= SLOT_SHAPED,
+               "program and shape must fit");
 _Static_assert(IMAGE_WRITE_MAX == SLOT_SIZE - SLOT_CLOCKS, "all of a slot but its generation");
 _Static_assert(IMAGE_READBACK_RESULTS_SIZE == READBACK_SIZE - READBACK_RESULTS,
                "the results must fit");
@@ -100,10 +123,46 @@ static uint64_t header_checksum(const struct image_header *header)
     return fnv1a(header, offsetof(struct image_header, checksum));
 }
 
+/* Which clocks the slot says are skewed, by an offset or by a shape. */
+static uint64_t slot_clocks(const struct image_skew *skew)
+{
+    uint64_t clocks = skew->clocks & UINT32_MAX;
+    return skew->shape.count == 0 ? clocks : clocks << SLOT_SHAPED;
+}
+
+static void shape_fill(uint8_t *slot, const struct image_skew *skew)
+{
+    struct shape_program program = {0};
+    if (skew->shape.count != 0) {
+        shape_program_make(&skew->shape, image_skew_offset(skew), &program);
+    }
+    memcpy(slot + SLOT_BEGINNING, skew->beginning_ns, sizeof skew->beginning_ns);
+    memcpy(slot + SLOT_PROGRAM, &program, sizeof program);
+    memcpy(slot + SLOT_SHAPE, &skew->shape, sizeof skew->shape);
+}
+
+/* False where the program is not that of the shape. */
+static bool shape_read(const uint8_t *slot, struct image_skew *skew)
+{
+    struct shape_program program;
+    memcpy(skew->beginning_ns, slot + SLOT_BEGINNING, sizeof skew->beginning_ns);
+    memcpy(&skew->shape, slot + SLOT_SHAPE, sizeof skew->shape);
+    if (skew->shape.count == 0) {
+        skew->shape = (struct shape){0};
+        return true;
+    }
+    if (!shape_valid(&skew->shape)) {
+        return false;
+    }
+    shape_program_make(&skew->shape, image_skew_offset(skew), &program);
+    return memcmp(&program, slot + SLOT_PROGRAM, sizeof program) == 0;
+}
+
 static void slot_fill(uint8_t *slot, uint64_t generation, const struct image_skew *skew)
 {
     memcpy(slot + SLOT_GENERATION, &generation, sizeof generation);
-    memcpy(slot + SLOT_CLOCKS, &skew->clocks, sizeof skew->clocks);
+    const uint64_t clocks = slot_clocks(skew);
+    memcpy(slot + SLOT_CLOCKS, &clocks, sizeof clocks);
     memcpy(slot + SLOT_SECONDS, &skew->seconds, sizeof skew->seconds);
     memcpy(slot + SLOT_NANOSECONDS, &skew->nanoseconds, sizeof skew->nanoseconds);
     for (size_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
@@ -113,6 +172,7 @@ static void slot_fill(uint8_t *slot, uint64_t generation, const struct image_ske
         memcpy(slot + SLOT_DEADLINE_SECONDS + clock * sizeof seconds, &seconds, sizeof seconds);
         memcpy(slot + SLOT_DEADLINE_NANOSECONDS + clock * sizeof rest, &rest, sizeof rest);
     }
+    shape_fill(slot, skew);
 }
 
 /* False for what slot_fill never writes. */
@@ -273,11 +333,16 @@ bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew)
         return false;
     }
     const uint8_t *slot = parameters + offset;
-    memcpy(&skew->clocks, slot + SLOT_CLOCKS, sizeof skew->clocks);
+    uint64_t clocks;
+    memcpy(&clocks, slot + SLOT_CLOCKS, sizeof clocks);
     memcpy(&skew->seconds, slot + SLOT_SECONDS, sizeof skew->seconds);
     memcpy(&skew->nanoseconds, slot + SLOT_NANOSECONDS, sizeof skew->nanoseconds);
-    return deadlines_read(slot, &skew->deadlines) && skew->nanoseconds < (uint64_t)NANOSECONDS &&
-           skew_offset_whole(skew) == image_skew_offset(skew);
+    if (!deadlines_read(slot, &skew->deadlines) || skew->nanoseconds >= (uint64_t)NANOSECONDS ||
+        skew_offset_whole(skew) != image_skew_offset(skew) || !shape_read(slot, skew)) {
+        return false;
+    }
+    skew->clocks = skew->shape.count == 0 ? clocks : clocks >> SLOT_SHAPED;
+    return clocks == slot_clocks(skew);
 }
 
 static void write_plan(struct image_write *write, size_t offset, const void *bytes, size_t size)

@@ -4,6 +4,7 @@
 #ifndef SKEWCTL_ENGINE_IMAGE_H
 #define SKEWCTL_ENGINE_IMAGE_H
 
+#include "engine/shape.h"
 #include "engine/vdso.h"
 
 #define IMAGE_ID_SIZE 16
@@ -18,14 +19,20 @@ struct image_deadlines {
     int64_t at_ns[IMAGE_CLOCK_COUNT];
 };
 
-/* The true clock plus seconds plus nanoseconds, 0 <= nanoseconds < 1e9, until the deadlines. */
+/*
+ * The true clock plus seconds plus nanoseconds, 0 <= nanoseconds < 1e9, plus what the shape
+ * adds, until the deadlines.
+ */
 struct image_skew {
     uint64_t clocks;
     int64_t seconds;
     uint64_t nanoseconds;
     struct image_deadlines deadlines;
+    struct shape shape;
+    /* The true reading of each clock at which the shape began; zero where there is none. */
+    int64_t beginning_ns[IMAGE_CLOCK_COUNT];
 };
-/* NULL for a skew that does not end by itself. */
+/* An offset alone. NULL for a skew that does not end by itself. */
 struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns,
                                   const struct image_deadlines *deadlines);
 int64_t image_skew_offset(const struct image_skew *skew);
@@ -94,7 +101,7 @@ uint64_t image_address_of_entry(uint64_t target, enum arch_function function);
  * The parameters page part: reads the skew in force from `parameters`, which
  * are IMAGE_PARAMETERS_SIZE bytes from image + image_parameters_offset().
  */
-#define IMAGE_PARAMETERS_SIZE 0x240
+#define IMAGE_PARAMETERS_SIZE 0xc40
 size_t image_parameters_offset(void);
 bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew);
 
@@ -103,7 +110,7 @@ bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew);
  * must be written in order; any prefix of them leaves readers with a whole
  * skew, the old one or the new (asm/x86_64/layout.h).
  */
-#define IMAGE_WRITE_MAX 0xd8
+#define IMAGE_WRITE_MAX 0x520
 struct image_write {
     size_t offset;
     size_t size;

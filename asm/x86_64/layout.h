@@ -16,8 +16,8 @@
 
 #define IMAGE_PAGE 0x1000
 
-#define IMAGE_PARAMETERS 0x800
-#define IMAGE_READBACK   0xc00
+#define IMAGE_PARAMETERS 0x100
+#define IMAGE_READBACK   0xe00
 #define IMAGE_STACK_LOW  0x1000
 #define IMAGE_STACK_TOP  0x20000
 #define IMAGE_SHIM       0x20000
@@ -34,22 +34,55 @@
  */
 #define PARAMETERS_SELECTOR    0x00
 #define PARAMETERS_SLOTS       0x40
-#define PARAMETERS_SLOT_STRIDE 0x100
+#define PARAMETERS_SLOT_STRIDE 0x600
 #define PARAMETERS_WORD        8
 
 /*
  * A slot: the skew, and for each clock the true reading of that very clock from
  * which on it is not skewed any more; for one that has no end, seconds that no
- * clock reaches. The entries of clock N are the N-th words of the two tables.
+ * clock reaches. The entries of clock N are the N-th words of the tables.
+ *
+ * A clock whose skew is an offset has its bit in the lower half of SLOT_CLOCKS, one whose
+ * skew is a shape (engine/shape.h) has it in the upper half, and the offset is a part of
+ * the program. Elapsed time is what the clock's true reading is above that of its
+ * beginning. What the program was made of lies behind it, for skewctl alone.
  */
 #define SLOT_GENERATION           0x00
 #define SLOT_CLOCKS               0x08
+#define SLOT_SHAPED               32
 #define SLOT_SECONDS              0x10
 #define SLOT_NANOSECONDS          0x18
 #define SLOT_DEADLINE_SECONDS     0x20
 #define SLOT_DEADLINE_NANOSECONDS 0x80
-#define SLOT_SIZE                 0xe0
+#define SLOT_BEGINNING            0xe0
+#define SLOT_PROGRAM              0x140
+#define SLOT_SHAPE                0x380
+#define SLOT_SIZE                 0x528
 #define SLOT_CLOCK_COUNT          12 /* clocks are 0 to 11: others are never skewed */
+
+/* The program: struct shape_program of engine/shape_program.h, which says what the words mean. */
+#define PROGRAM_PERIODIC       0x00
+#define SHAPE_PERIODIC_STROBE  1
+#define SHAPE_PERIODIC_SINE    2
+#define SHAPE_PERIODIC_JITTER  4
+#define PROGRAM_STROBE_LOW     0x08
+#define PROGRAM_STROBE_HIGH    0x10
+#define PROGRAM_STROBE_AMOUNT  0x18
+#define PROGRAM_SINE_LOW       0x20
+#define PROGRAM_SINE_HIGH      0x28
+#define PROGRAM_SINE_AMPLITUDE 0x30
+#define PROGRAM_JITTER_LOW     0x38
+#define PROGRAM_JITTER_HIGH    0x40
+#define PROGRAM_JITTER_SEED    0x48
+#define PROGRAM_JITTER_RANGE   0x50
+#define PROGRAM_JITTER_LOWEST  0x58
+#define PROGRAM_SEGMENTS       0x60
+#define SEGMENT_LAST           0x00
+#define SEGMENT_VALUE_LOW      0x08
+#define SEGMENT_VALUE_HIGH     0x10
+#define SEGMENT_SLOPE_LOW      0x18
+#define SEGMENT_SLOPE_HIGH     0x20
+#define SEGMENT_SIZE           0x28
 
 /* Readback: what the shim's readback routine is told, and what it found. */
 #define READBACK_CLOCK               0x00

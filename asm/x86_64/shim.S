@@ -28,6 +28,10 @@
  * whenever the thread is delayed, and no second clock need be read. A coarse clock,
  * and time with it, shows an earlier instant than the fine one and so goes over at the
  * first tick behind the deadline, as a fine clock seen through a coarse one would.
+ *
+ * A clock whose skew is a shape takes a way of its own that begins where one that is not
+ * skewed is told apart, so that it costs an offset nothing. The slot must still be the same
+ * once all of its constants have been used.
  */
 #include "asm/x86_64/layout.h"
 
@@ -118,6 +122,212 @@ skew_shim_begin:
 	jmp	\neutral
 .endm
 
+/*
+ * What a clock with a shape shows. Takes the true time in rax (seconds) and r8
+ * (nanoseconds), the clock's beginning in r9, the slot in rdx and its generation in r11;
+ * gives the time shown in rax and r8. Goes to `retry` where the slot has changed meanwhile.
+ * Keeps rsi and r11; clobbers rcx, rdx, rdi, r9, r10 and the flags; 40 bytes of stack.
+ *
+ * All is modulo 2^64 nanoseconds. Everything up to "late" depends on the seconds alone, which
+ * are known long before the nanoseconds: it finds out what is shown at the beginning
+ * of the true second, and the second that is. The nanoseconds then most often come to lie in
+ * that second or the next, and need no division.
+ *
+ * A division by 10^9 is that of a number without its lowest 9 bits by 5^9, multiplied by
+ * ceil(2^75 / 5^9): exact for all 64 bits. The bias, whole seconds, makes it round down
+ * for times before 1970 as well.
+ */
+	.set	BIAS_SECONDS, 9223372036
+	.set	BIAS, BIAS_SECONDS * 1000000000
+	.set	FIFTHS, 0x44b82fa09b5a53
+	.set	FRAME_BIASED, 0		/* the beginning, plus the bias */
+	.set	FRAME_SECOND, 8		/* the second shown at the beginning of the true one */
+	.set	FRAME_ELAPSED, 16
+	.set	FRAME_BASE, 24		/* that second, in nanoseconds, less the beginning */
+	.set	FRAME_SHOWN, 32		/* what is shown, less the beginning */
+	.set	FRAME_SIZE, 40
+	.set	QUARTER, 1 << 62
+
+/* rdx = from / 10^9, rounded down; from is biased and kept. */
+.macro whole_seconds from
+	mov	\from, %rax
+	shr	$9, %rax
+	movabs	$FIFTHS, %rdx
+	mul	%rdx
+	shr	$11, %rdx
+.endm
+
+/* rdx = the phase, in 2^-64 periods, of the elapsed time r8. Clobbers rax, rdi. */
+.macro phase low, high
+	mov	SLOT_PROGRAM + \low(%rcx), %rax
+	mov	SLOT_PROGRAM + \high(%rcx), %rdi
+	mul	%r8
+	imul	%r8, %rdi
+	add	%rdi, %rdx
+.endm
+
+/* rdx = the upper half of a constant times a register. Clobbers rax. */
+.macro multiply_high constant, by
+	movabs	$\constant, %rax
+	imul	\by
+.endm
+
+.macro shape_evaluate retry
+	sub	$FRAME_SIZE, %rsp
+	mov	%rdx, %rcx
+	imul	$1000000000, %rax, %rax
+	movabs	$BIAS, %rdi
+	sub	%r9, %rax
+	add	%r9, %rdi
+	lea	(%rax, %r8), %r10
+	mov	%rdi, FRAME_BIASED(%rsp)
+	lea	SLOT_PROGRAM + PROGRAM_SEGMENTS(%rcx), %rdi
+5551:	cmp	%r10, SEGMENT_LAST(%rdi)
+	jl	5556f
+
+	mov	%r10, FRAME_ELAPSED(%rsp)
+	mov	%rax, %r9
+	imulq	SEGMENT_SLOPE_LOW(%rdi)
+	imul	SEGMENT_SLOPE_HIGH(%rdi), %r9
+	add	SEGMENT_VALUE_LOW(%rdi), %rax
+	adc	SEGMENT_VALUE_HIGH(%rdi), %r9
+	add	%rdx, %r9
+	add	FRAME_BIASED(%rsp), %r9
+	whole_seconds %r9
+	imul	$1000000000, %rdx, %r9
+	movabs	$BIAS_SECONDS, %rax
+	sub	FRAME_BIASED(%rsp), %r9
+	sub	%rax, %rdx
+	mov	%rdx, FRAME_SECOND(%rsp)
+
+	/* Late. */
+	mov	%r10, %rax
+	imul	SEGMENT_SLOPE_HIGH(%rdi), %r10
+	imulq	SEGMENT_SLOPE_LOW(%rdi)
+	add	SEGMENT_VALUE_LOW(%rdi), %rax
+	adc	SEGMENT_VALUE_HIGH(%rdi), %r10
+	add	%rdx, %r10
+	cmpq	$0, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	jne	5557f
+5552:	sub	%r9, %r10
+	mov	FRAME_SECOND(%rsp), %rax
+	cmp	SLOT_GENERATION(%rcx), %r11
+	jne	5555f
+	cmp	$1000000000, %r10
+	jae	5554f
+5553:	mov	%r10, %r8
+	add	$FRAME_SIZE, %rsp
+	jmp	5559f
+
+	/* One of the next seconds, or any other. */
+5554:	inc	%rax
+	sub	$1000000000, %r10
+	cmp	$1000000000, %r10
+	jb	5553b
+	cmp	$2000000000, %r10
+	jb	5554b
+	lea	1000000000(%r9, %r10), %r10
+	add	FRAME_BIASED(%rsp), %r10
+	whole_seconds %r10
+	imul	$1000000000, %rdx, %rax
+	sub	%rax, %r10
+	movabs	$BIAS_SECONDS, %rax
+	sub	%rax, %rdx
+	mov	%rdx, %rax
+	jmp	5553b
+
+5555:	add	$FRAME_SIZE, %rsp
+	jmp	\retry
+
+	/* A slot in mid-change may have no last segment. */
+5556:	add	$SEGMENT_SIZE, %rdi
+	cmp	SLOT_GENERATION(%rcx), %r11
+	je	5551b
+	jmp	5555b
+
+5557:	mov	FRAME_ELAPSED(%rsp), %r8
+	test	%r8, %r8
+	js	5552b
+	testb	$SHAPE_PERIODIC_STROBE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	jz	5558f
+	phase	PROGRAM_STROBE_LOW, PROGRAM_STROBE_HIGH
+	sar	$63, %rdx
+	not	%rdx
+	and	SLOT_PROGRAM + PROGRAM_STROBE_AMOUNT(%rcx), %rdx
+	add	%rdx, %r10
+
+	/* As sine() of engine/shape.c. */
+5558:	testb	$SHAPE_PERIODIC_SINE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	jz	5558f
+	mov	%r9, FRAME_BASE(%rsp)
+	mov	%r10, FRAME_SHOWN(%rsp)
+	phase	PROGRAM_SINE_LOW, PROGRAM_SINE_HIGH
+	movabs	$QUARTER, %rax
+	add	%rax, %rdx
+	mov	%rdx, %rdi
+	btr	$63, %rdx
+	sar	$63, %rdi
+	sub	%rax, %rdx
+	xor	%rdx, %rdi
+	add	%rdi, %rdi
+	mov	%rdi, %rax
+	imul	%rdi
+	mov	%rdx, %r8
+	mov	%rdx, %rax
+	imul	%rdx
+	mov	%rdx, %r9
+	multiply_high 89531171222879229, %r9
+	mov	%rdx, %r10
+	multiply_high -689781881168738571, %r8
+	add	%rdx, %r10
+	movabs	$2940039057340809158, %rax
+	add	%rax, %r10
+	multiply_high -5957964076964397591, %r8
+	movabs	$3622009713459605843, %r8
+	add	%rdx, %r8
+	mov	%rdi, %rax
+	imulq	SLOT_PROGRAM + PROGRAM_SINE_AMPLITUDE(%rcx)
+	mov	%rdx, %rdi
+	mov	%r10, %rax
+	imul	%r9
+	add	%r8, %rdx
+	mov	%rdi, %rax
+	imul	%rdx
+	sar	$14, %rdx
+	mov	FRAME_SHOWN(%rsp), %r10
+	mov	FRAME_BASE(%rsp), %r9
+	mov	FRAME_ELAPSED(%rsp), %r8
+	add	%rdx, %r10
+
+	/* As noise() of engine/shape.c. */
+5558:	testb	$SHAPE_PERIODIC_JITTER, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	jz	5552b
+	mov	SLOT_PROGRAM + PROGRAM_JITTER_LOW(%rcx), %rax
+	mul	%r8
+	mov	SLOT_PROGRAM + PROGRAM_JITTER_HIGH(%rcx), %rax
+	mov	%rdx, %rdi
+	mul	%r8
+	add	%rdi, %rax
+	adc	SLOT_PROGRAM + PROGRAM_JITTER_SEED(%rcx), %rdx
+	movabs	$0xbf58476d1ce4e5b9, %rax
+	imul	%rax, %rdx
+	mov	%rdx, %rdi
+	shr	$32, %rdi
+	xor	%rdi, %rdx
+	movabs	$0x94d049bb133111eb, %rax
+	imul	%rax, %rdx
+	mov	%rdx, %rdi
+	shr	$29, %rdi
+	xor	%rdi, %rdx
+	movabs	$0x9e3779b97f4a7c15, %rax
+	imul	%rdx, %rax
+	mulq	SLOT_PROGRAM + PROGRAM_JITTER_RANGE(%rcx)
+	add	SLOT_PROGRAM + PROGRAM_JITTER_LOWEST(%rcx), %r10
+	add	%rdx, %r10
+	jmp	5552b
+5559:
+.endm
+
 /* int clock_gettime(clockid_t edi, struct timespec *rsi) */
 	.balign	64
 skew_shim_clock_gettime:
@@ -135,7 +345,7 @@ skew_shim_clock_gettime:
 	jae	2f
 	load_skew "(%rdx, %rcx, 8)", %rdi
 	bt	%rcx, %r8
-	jnc	2f
+	jnc	5f
 	cmp	%rdi, (%rsi)
 	jge	4f
 1:
@@ -155,6 +365,25 @@ skew_shim_clock_gettime:
 	mov	%rdx, 8(%rsi)
 	ret
 4:	decide_by_nanoseconds "(%rdx, %rcx, 8)", 8(%rsi), %rdi, 1b, 2b
+5:	shr	$SLOT_SHAPED, %r8
+	bt	%rcx, %r8
+	jnc	2b
+	cmp	%rdi, (%rsi)
+	jge	8f
+6:	mov	SLOT_BEGINNING(%rdx, %rcx, 8), %r9
+	push	%rcx
+	mov	(%rsi), %rax
+	mov	8(%rsi), %r8
+	shape_evaluate 7f
+	pop	%rcx
+	mov	%rax, (%rsi)
+	mov	%r8, 8(%rsi)
+	xor	%eax, %eax
+	ret
+7:	pop	%rcx
+	xor	%eax, %eax
+	jmp	7777b
+8:	decide_by_nanoseconds "(%rdx, %rcx, 8)", 8(%rsi), %rdi, 6b, 2b
 
 /*
  * int gettimeofday(struct timeval *rdi, struct timezone *rsi)
@@ -181,7 +410,7 @@ skew_shim_gettimeofday:
 	load_skew (%rdx), %rdi
 	mov	8(%rsi), %rcx
 	test	$(1 << CLOCK_REALTIME), %r8b
-	jz	3f
+	jz	1f
 	cmp	%rdi, (%rsi)
 	jge	9f
 8:	add	%r10, %rcx
@@ -208,6 +437,21 @@ skew_shim_gettimeofday:
 	inc	%r9
 	jmp	2b
 9:	decide_by_nanoseconds (%rdx), %rcx, %rdi, 8b, 3b
+1:	bt	$(CLOCK_REALTIME + SLOT_SHAPED), %r8
+	jnc	3b
+	cmp	%rdi, (%rsi)
+	jge	8f
+2:	mov	SLOT_BEGINNING(%rdx), %r9
+	mov	(%rsi), %rax
+	mov	%rcx, %r8
+	shape_evaluate 4f
+	mov	%rax, (%rsi)
+	mov	%r8, %rcx
+	xor	%eax, %eax
+	jmp	3b
+4:	xor	%eax, %eax
+	jmp	7777b
+8:	decide_by_nanoseconds (%rdx), %rcx, %rdi, 2b, 3b
 
 /*
  * time_t time(time_t *rdi)
@@ -251,7 +495,7 @@ skew_shim_time:
 	mov	8(%rsp), %rax
 	mov	16(%rsp), %rcx
 	test	$(1 << CLOCK_REALTIME), %r8b
-	jz	7f
+	jz	9f
 	cmp	%rsi, %rax
 	jge	8f
 6:	add	%r9, %rax
@@ -261,7 +505,23 @@ skew_shim_time:
 7:	add	$24, %rsp
 	jmp	3b
 8:	decide_by_nanoseconds (%rdx), %rcx, %rsi, 6b, 7b
-4:	jump_copy FUNCTION_TIME
+9:	bt	$(CLOCK_REALTIME + SLOT_SHAPED), %r8
+	jnc	7b
+	cmp	%rsi, %rax
+	jge	8f
+6:	mov	SLOT_BEGINNING(%rdx), %r9
+	mov	%rdi, %rsi
+	mov	%rcx, %r8
+	add	$24, %rsp
+	shape_evaluate 5f
+	mov	%rsi, %rdi
+	jmp	3b
+5:	mov	%rsi, %rdi
+	jmp	2b
+8:	decide_by_nanoseconds (%rdx), %rcx, %rsi, 6b, 7b
+4:	bt	$(CLOCK_REALTIME + SLOT_SHAPED), %r8
+	jc	2b
+	jump_copy FUNCTION_TIME
 
 /*
  * The readback: calls the target's three entry points as the program would and

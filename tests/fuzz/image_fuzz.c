@@ -5,6 +5,7 @@
  * update of parameters that read well reads back as the update.
  */
 #include "engine/image.h"
+#include "engine/shape_text.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -39,7 +40,10 @@ static void parameters_check(const uint8_t *input)
     if (again.seconds == skew.seconds)
         fuzz_check(again.nanoseconds == skew.nanoseconds);
 
-    const struct image_skew next = image_skew_from(5, -1500000000, NULL);
+    struct image_skew next = image_skew_from(5, -1500000000, NULL);
+    const char *problem;
+    if (input[0] & 1)
+        fuzz_check(shape_parse("rate=1.0002 sine=1s/1h step=1s:2s", &next.shape, &problem));
     struct image_write writes[IMAGE_UPDATE_WRITES];
     image_update_plan(parameters, &next, writes);
     for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
@@ -53,17 +57,21 @@ static void parameters_check(const uint8_t *input)
         fuzz_check(seen.clocks == expected->clocks && seen.seconds == expected->seconds &&
                    seen.nanoseconds == expected->nanoseconds);
         fuzz_check(memcmp(&seen.deadlines, &expected->deadlines, sizeof seen.deadlines) == 0);
+        fuzz_check(shape_equal(&seen.shape, &expected->shape));
     }
 }
 
+/* What an input lacks is zero. */
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    if (size < sizeof(struct image_header) || size < IMAGE_PARAMETERS_SIZE ||
-        size < IMAGE_READBACK_RESULTS_SIZE)
-        return 0;
-    header_check(input);
-    parameters_check(input);
+    uint8_t padded[IMAGE_PARAMETERS_SIZE] = {0};
+    _Static_assert(sizeof padded >= sizeof(struct image_header) &&
+                       sizeof padded >= IMAGE_READBACK_RESULTS_SIZE,
+                   "enough for each");
+    memcpy(padded, input, size < sizeof padded ? size : sizeof padded);
+    header_check(padded);
+    parameters_check(padded);
     struct image_readback readback;
-    image_readback_parse(input, &readback);
+    image_readback_parse(padded, &readback);
     return 0;
 }

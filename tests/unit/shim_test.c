@@ -266,10 +266,17 @@ static void microseconds_are_exact(void **state)
             continue;
         ZydisDecoderDecodeFull(&decoder, walk->shim + offset, walk->size - offset, &instruction,
                                operands);
-        if (instruction.mnemonic == ZYDIS_MNEMONIC_IMUL)
-            factor = operands[2].imm.value.u;
-        if (instruction.mnemonic == ZYDIS_MNEMONIC_SHR)
+        if (instruction.mnemonic != ZYDIS_MNEMONIC_IMUL ||
+            operands[2].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+            continue;
+        uint64_t by = operands[2].imm.value.u;
+        size_t behind = offset + instruction.length;
+        ZydisDecoderDecodeFull(&decoder, walk->shim + behind, walk->size - behind, &instruction,
+                               operands);
+        if (instruction.mnemonic == ZYDIS_MNEMONIC_SHR) {
+            factor = by;
             shift = operands[1].imm.value.u;
+        }
     }
     assert_true(factor && shift && shift < 64);
     for (uint64_t us = 0; us < 1000000; us++)
