@@ -40,6 +40,8 @@ struct skew_request request_from(const struct options *options)
         .offset_ns = options->offset_ns,
         .clocks = options->clocks,
         .deadline_ns = options->deadline_ns,
+        .shape = options->shape,
+        .begin_ns = options->begin_ns,
         .force = options->force,
         .dry_run = options->dry_run,
     };

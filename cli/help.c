@@ -29,6 +29,18 @@ static const char common_options[] =
     "      --pidns PID[,PID...]  all in the pid namespace of a process\n"                          \
     "                            what these name, with -p too, is one group; may be repeated\n"
 
+#define SHAPES                                                                                     \
+    "      --rate RATE           run faster or slower from now on: 1.0002, +200ppm, -1%; 0 "       \
+    "freezes\n"                                                                                    \
+    "      --ramp OFFSET/TIME    slide to an offset: -500ms/10m\n"                                 \
+    "      --smear OFFSET[/TIME] the same for a leap second, over a day: 1s where one is "         \
+    "inserted\n"                                                                                   \
+    "      --strobe OFFSET/TIME  shifted and not shifted in turn: 200ms/10ms\n"                    \
+    "      --sine OFFSET/PERIOD  a wave: 250ms/60s\n"                                              \
+    "      --jitter OFFSET[/TIME][,seed=N]  noise, changing every 1ms: 5ms,seed=7\n"               \
+    "      --step TIME:OFFSET[,...]  offsets from later on: 30s:+250ms,60s:-250ms\n"               \
+    "                            these add up, on clocks of single processes\n"
+
 #define SUSPEND_SECCOMP                                                                            \
     "      --suspend-seccomp     suspend a seccomp filter that forbids the calls needed.\n"        \
     "                            NOT SAFE: if skewctl dies in such a call, the filter judges "     \
@@ -52,7 +64,8 @@ static const struct {
             "watch,\n"
             "                            from outside, or exact, attached to all of them\n"
             "      --detach              with --follow: go on in the background\n"
-            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
+            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, "
+            "-10m100ns\n" SHAPES
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"
@@ -67,7 +80,8 @@ static const struct {
             "Execute a command, skewed from its first instruction. Ends as the command does; 126 "
             "and\n"
             "127 where that cannot be executed or is not found.",
-            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"
+            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, "
+            "-10m100ns\n" SHAPES
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"

@@ -5,6 +5,7 @@
 
 #include "cli/message.h"
 #include "engine/duration.h"
+#include "engine/shape_text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -40,6 +41,14 @@ enum {
     OPTION_OFFSET = 256,
     OPTION_CLOCK,
     OPTION_FOR,
+    /* As enum shape_kind, in its order. */
+    OPTION_RATE,
+    OPTION_RAMP,
+    OPTION_SMEAR,
+    OPTION_STROBE,
+    OPTION_SINE,
+    OPTION_JITTER,
+    OPTION_STEP,
     OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_SUSPEND_SECCOMP,
@@ -57,6 +66,8 @@ enum {
     OPTION_JOURNAL
 };
 
+_Static_assert(OPTION_STEP - OPTION_RATE == (int)SHAPE_STEP, "one option for each kind");
+
 static const char short_options[] = ":p:o:h";
 /* Stops at the first argument that is no option: the rest is a command's. */
 static const char short_options_run[] = "+:p:o:h";
@@ -65,6 +76,13 @@ static const struct option long_options[] = {
     {"offset", required_argument, NULL, OPTION_OFFSET},
     {"clock", required_argument, NULL, OPTION_CLOCK},
     {"for", required_argument, NULL, OPTION_FOR},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"ramp", required_argument, NULL, OPTION_RAMP},
+    {"smear", required_argument, NULL, OPTION_SMEAR},
+    {"strobe", required_argument, NULL, OPTION_STROBE},
+    {"sine", required_argument, NULL, OPTION_SINE},
+    {"jitter", required_argument, NULL, OPTION_JITTER},
+    {"step", required_argument, NULL, OPTION_STEP},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
@@ -267,6 +285,23 @@ static enum skew_code deadline_parse(const char *text, int64_t *deadline_ns)
     return SKEW_OK;
 }
 
+/* All parts begin together. */
+static enum skew_code shape_part_parse(enum shape_kind kind, const char *text,
+                                       struct options *options)
+{
+    const char *problem;
+    struct timespec now;
+
+    if (!shape_value_parse(kind, text, &options->shape, &problem))
+        return message_usage("--%s '%.80s' makes no sense: %s; see skewctl inject --help",
+                             shape_kind_name(kind), text, problem);
+    if (options->begin_ns == 0) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        options->begin_ns = now.tv_sec * DURATION_SECOND_NS + now.tv_nsec;
+    }
+    return SKEW_OK;
+}
+
 static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
 {
     struct skew_error error = {0};
@@ -334,6 +369,14 @@ static enum skew_code option_store(int option, char *value, enum command command
         if (options->deadline_ns)
             return message_usage("--for is given twice; give it once");
         return deadline_parse(value, &options->deadline_ns);
+    case OPTION_RATE:
+    case OPTION_RAMP:
+    case OPTION_SMEAR:
+    case OPTION_STROBE:
+    case OPTION_SINE:
+    case OPTION_JITTER:
+    case OPTION_STEP:
+        return shape_part_parse((enum shape_kind)(option - OPTION_RATE), value, options);
     case OPTION_FORCE:
         options->force = true;
         return SKEW_OK;
@@ -407,14 +450,16 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("--detach is for --follow, which is what would go on");
         if (options->follow && options->dry_run)
             return message_usage("--dry-run changes nothing that --follow could go on with");
-        if (!named->offset)
-            return message_usage("inject has no offset to add; give one, like --offset -5m");
+        if (!named->offset && options->shape.count == 0)
+            return message_usage("inject has no offset to add; give one, like --offset -5m, or a "
+                                 "--rate or the like");
         return SKEW_OK;
     case COMMAND_RUN:
         if (!options->arguments)
             return message_usage("run has no command to execute; give one behind --");
-        if (!named->offset)
-            return message_usage("run has no offset to add; give one, like --offset -5m");
+        if (!named->offset && options->shape.count == 0)
+            return message_usage("run has no offset to add; give one, like --offset -5m, or a "
+                                 "--rate or the like");
         return SKEW_OK;
     case COMMAND_RECOVER:
         if (ways == 0)

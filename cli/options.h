@@ -43,6 +43,8 @@ struct options {
     enum skew_follow_mode follow; /* inject: and what comes later; run: and what is executed */
     const char *journal;          /* NULL: the default place */
     int64_t offset_ns;
+    struct shape shape;  /* besides the offset */
+    int64_t begin_ns;    /* CLOCK_REALTIME, when the shape begins; 0 where there is none */
     uint64_t clocks;     /* 0: the default set */
     int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0: never */
     struct number_list pids;

@@ -10,6 +10,7 @@
 #include "cli/message.h"
 #include "cli/text.h"
 #include "engine/duration.h"
+#include "engine/shape_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,6 +68,25 @@ static bool cell_duration(char *cell, int64_t nanoseconds)
 {
     duration_format(nanoseconds, cell);
     return true;
+}
+
+static bool cell_shape(char *cell, const struct shape *shape)
+{
+    char text[SHAPE_TEXT_MAX];
+
+    return cell_printf(cell, "%s", shape_format(shape, text));
+}
+
+/* The offset, unless it is 0 and there is a shape; then the shape. */
+static bool cell_skew(char *cell, const struct skew_report *report)
+{
+    char offset[DURATION_TEXT_MAX], text[SHAPE_TEXT_MAX];
+
+    if (report->shape.count == 0)
+        return cell_duration(cell, report->offset_ns);
+    return cell_printf(cell, "%s%s%s",
+                       report->offset_ns == 0 ? "" : duration_format(report->offset_ns, offset),
+                       report->offset_ns == 0 ? "" : " ", shape_format(&report->shape, text));
 }
 
 /* RFC 3339 in UTC; times count nanoseconds of CLOCK_REALTIME. */
@@ -146,7 +166,8 @@ REPORT_COLUMN(follower_pid, report->follower != 0 && cell_printf(cell, "%d", rep
 REPORT_COLUMN(follower_lost, cell_boolean(cell, report->follower_lost))
 REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->command))
 REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
-REPORT_COLUMN(skew, cell_duration(cell, report->offset_ns))
+REPORT_COLUMN(skew, cell_skew(cell, report))
+REPORT_COLUMN(shape, report->shape.count != 0 && cell_shape(cell, &report->shape))
 REPORT_COLUMN(skew_ns, cell_printf(cell, "%" PRId64, report->offset_ns))
 REPORT_COLUMN(deadline, cell_time(cell, report->deadline_ns))
 REPORT_COLUMN(state, cell_printf(cell, "%s", skew_state_name(report->state)))
@@ -234,6 +255,7 @@ static const struct column injection_columns[] = {
     {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
     {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
     {"SKEW_NS", IN_JSON, NUMBER, 0, write_skew_ns},
+    {"SHAPE", IN_JSON, STRING, 0, write_shape},
     {"STATE", IN_TABLES, STRING, 0, write_mark},
     {"STATE", IN_JSON, STRING, 0, write_state},
     {"INHERITED", IN_JSON, BOOLEAN, 0, write_inherited},

@@ -94,6 +94,8 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
         .request = {.offset_ns = options->offset_ns,
                     .clocks = options->clocks,
                     .deadline_ns = options->deadline_ns,
+                    .shape = options->shape,
+                    .begin_ns = options->begin_ns,
                     .force = options->force},
         .attached = attached,
         .refused = refused,

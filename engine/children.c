@@ -150,6 +150,7 @@ static enum skew_code child_tidy(struct sweep *sweep, const struct target *guard
     if (row->id == 0 && look->skewed && image != NULL && !(image->put_back && !image->live_other)) {
         report->state = SKEW_STATE_ACTIVE;
         report->offset_ns = image_skew_offset(&look->skew);
+        report->shape = look->skew.shape;
         report->clocks = look->skew.clocks;
         report->deadline_ns = image_skew_deadline(&look->skew);
         return recover_stubs(sweep->engine, look, error);

@@ -237,3 +237,41 @@ enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct cloc
     }
     return SKEW_OK;
 }
+
+/* Those that programs may rely on never to go back: the wall clock may be set. */
+static const uint64_t steady =
+    SKEW_CLOCK_BIT(CLOCK_MONOTONIC) | SKEW_CLOCK_BIT(CLOCK_MONOTONIC_RAW) |
+    SKEW_CLOCK_BIT(CLOCK_MONOTONIC_COARSE) | SKEW_CLOCK_BIT(CLOCK_BOOTTIME) |
+    SKEW_CLOCK_BIT(CLOCK_BOOTTIME_ALARM);
+
+enum skew_code clock_shape_check(uint64_t clocks, int64_t offset_ns, const struct shape *shape,
+                                 struct clock_shift shift, bool force, struct skew_error *error)
+{
+    struct shape_extent extent = shape_extent(shape, 0, HEADROOM_NS);
+
+    for (size_t i = 0; i < NAMES_COUNT; i++) {
+        const struct clock_name *clock = &names_skewable[i];
+        struct timespec now;
+
+        if (!(clocks & SKEW_CLOCK_BIT(clock->id)) || clock_gettime(clock->id, &now) != 0)
+            continue;
+        __int128 present = (__int128)now.tv_sec * 1000000000 + now.tv_nsec +
+                           clock_shift_of(clock->id, shift) + offset_ns;
+        bool below = present + extent.lowest < 0;
+        if (below || present + extent.highest > INT64_MAX) {
+            error_set(error, SKEW_USAGE, 0, 0, "check range",
+                      "within a year the skew would take clock %s %s", clock->name,
+                      below ? "below 0" : "beyond the year 2262");
+            error_advise(error, "take smaller offsets or a slower rate");
+            return SKEW_USAGE;
+        }
+        if (!force && (steady & SKEW_CLOCK_BIT(clock->id)) && shape_goes_back(shape)) {
+            error_set(error, SKEW_REFUSED, 0, 0, "check shape",
+                      "the skew would make clock %s go back, which programs rely on it never to do",
+                      clock->name);
+            error_advise(error, "leave it out of the clocks, or use --force");
+            return SKEW_REFUSED;
+        }
+    }
+    return SKEW_OK;
+}

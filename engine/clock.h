@@ -31,6 +31,13 @@ enum skew_code clock_range_check(uint64_t clocks, int64_t offset_ns, struct cloc
                                  struct skew_error *error);
 
 /*
+ * The same for a shape that begins now, for a year; and SKEW_REFUSED, unless forced, where it
+ * would make a clock of the set go back that is never to do so.
+ */
+enum skew_code clock_shape_check(uint64_t clocks, int64_t offset_ns, const struct shape *shape,
+                                 struct clock_shift shift, bool force, struct skew_error *error);
+
+/*
  * True if the vDSO cannot read this machine's clock source by itself, or that is
  * not known: then each read of a fine clock is a system call.
  */

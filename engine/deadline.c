@@ -80,8 +80,9 @@ static int64_t reading_at(int64_t deadline_ns, int64_t distance)
     return reading < 0 ? 0 : reading;
 }
 
-static void deadlines_set(int64_t deadline_ns, struct clock_shift shift,
-                          struct image_deadlines *deadlines)
+/* What each clock shows at an instant of CLOCK_REALTIME; `unknown` for one that cannot be told. */
+static void readings_at(int64_t instant_ns, struct clock_shift shift, int64_t unknown,
+                        int64_t readings[IMAGE_CLOCK_COUNT])
 {
     int64_t ahead[IMAGE_CLOCK_COUNT] = {0};
     bool known[IMAGE_CLOCK_COUNT] = {[CLOCK_REALTIME] = true};
@@ -93,10 +94,9 @@ static void deadlines_set(int64_t deadline_ns, struct clock_shift shift,
     ahead[CLOCK_TAI] = seconds_nearest(ahead[CLOCK_TAI]);
     for (clockid_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
         clockid_t shown = clock_shown(clock);
-        deadlines->at_ns[clock] =
-            shown >= 0 && known[shown]
-                ? reading_at(deadline_ns, ahead[shown] + clock_shift_of(clock, shift))
-                : IMAGE_NEVER;
+        readings[clock] = shown >= 0 && known[shown]
+                              ? reading_at(instant_ns, ahead[shown] + clock_shift_of(clock, shift))
+                              : unknown;
     }
 }
 
@@ -104,8 +104,8 @@ enum skew_code skew_from_request(const struct target *target, const struct skew_
                                  struct image_skew *skew, struct skew_error *error)
 {
     struct image_deadlines deadlines;
-    if (request->deadline_ns == 0) {
-        *skew = image_skew_from(request->clocks, request->offset_ns, NULL);
+    *skew = image_skew_from(request->clocks, request->offset_ns, NULL);
+    if (request->deadline_ns == 0 && request->shape.count == 0) {
         return SKEW_OK;
     }
     const uint64_t shifted = SKEW_CLOCK_BIT(CLOCK_MONOTONIC) | SKEW_CLOCK_BIT(CLOCK_MONOTONIC_RAW) |
@@ -115,19 +115,27 @@ enum skew_code skew_from_request(const struct target *target, const struct skew_
     if (!shift.known && (request->clocks & shifted) != 0) {
         error_set(error, SKEW_REFUSED, target->pid, 0, "set deadline",
                   "how far its time namespace shifts the monotonic and boot time clocks cannot be "
-                  "read, so their skew would end at the wrong time");
-        error_advise(error, "leave these clocks out, or let the skew end with recover");
+                  "read, so their skew would begin or end at the wrong time");
+        error_advise(error, "leave these clocks out, or let an offset alone end with recover");
         return SKEW_REFUSED;
     }
-    deadlines_set(request->deadline_ns, shift, &deadlines);
-    *skew = image_skew_from(request->clocks, request->offset_ns, &deadlines);
+    if (request->deadline_ns != 0) {
+        readings_at(request->deadline_ns, shift, IMAGE_NEVER, deadlines.at_ns);
+        *skew = image_skew_from(request->clocks, request->offset_ns, &deadlines);
+    }
+    if (request->shape.count != 0) {
+        skew->shape = request->shape;
+        readings_at(request->begin_ns, shift, 0, skew->beginning_ns);
+    }
     return SKEW_OK;
 }
 
 bool skew_is_requested(const struct image_skew *skew, const struct skew_request *request)
 {
     return skew->clocks == request->clocks && image_skew_offset(skew) == request->offset_ns &&
-           image_skew_deadline(skew) == request->deadline_ns;
+           image_skew_deadline(skew) == request->deadline_ns &&
+           shape_equal(&skew->shape, &request->shape) &&
+           (request->shape.count == 0 || image_skew_begin(skew) == request->begin_ns);
 }
 
 bool deadline_passed(int64_t deadline_ns)

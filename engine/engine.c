@@ -223,6 +223,17 @@ static enum skew_code injection_own(struct skew_engine *engine, struct journal_i
                : error_from_journal(error, row->key.pid, &journal_error);
 }
 
+enum skew_code request_single(const struct skew_request *request, struct skew_error *error)
+{
+    if (request->shape.count == 0) {
+        return SKEW_OK;
+    }
+    error_set(error, SKEW_REFUSED, 0, 0, "set shape",
+              "a group, or a member of one, can have an offset, but no shape");
+    error_advise(error, "name single processes with -p, and do not follow them");
+    return SKEW_REFUSED;
+}
+
 /* `neutral`: what is asked for must be possible, but is not to be in force yet. */
 static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
                                      const struct skew_request *request, bool neutral,
@@ -252,12 +263,20 @@ static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
         return code;
     }
     code = clock_range_check(wanted.clocks, wanted.offset_ns, clock_shift_read(&guard), error);
+    if (code == SKEW_OK && wanted.shape.count != 0) {
+        code = clock_shape_check(wanted.clocks, wanted.offset_ns, &wanted.shape,
+                                 clock_shift_read(&guard), wanted.force, error);
+    }
     if (code == SKEW_OK) {
         code = look_with_row(engine, &guard, &look, &row, error);
     }
     if (code == SKEW_OK) {
+        code = row.id != 0 && row.group != 0 ? request_single(&wanted, error) : SKEW_OK;
         wanted.offset_ns = neutral ? 0 : wanted.offset_ns;
-        code = wanted.dry_run ? SKEW_OK : injection_own(engine, &row, error);
+        wanted.shape.count = neutral ? 0 : wanted.shape.count;
+        if (code == SKEW_OK && !wanted.dry_run) {
+            code = injection_own(engine, &row, error);
+        }
         if (code == SKEW_OK) {
             code = inject_looked(engine, &guard, &look, &row, &wanted,
                                  neutral ? present_keep : update_in_place, report, error);
@@ -352,6 +371,8 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
         struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
                                        .clocks = look->skew.clocks,
                                        .deadline_ns = image_skew_deadline(&look->skew),
+                                       .shape = look->skew.shape,
+                                       .begin_ns = image_skew_begin(&look->skew),
                                        .force = true};
         return inject_looked(engine, guard, look, row, &request, update_in_place, report, error);
     }

@@ -439,7 +439,10 @@ enum skew_code skew_group_inject(struct skew_engine *engine, const struct skew_s
 {
     struct skew_request wanted = *request;
     struct group_work *work;
-    enum skew_code code = work_begin(engine, &wanted, progress, &work, result, error);
+    enum skew_code code = request_single(request, error);
+    if (code == SKEW_OK) {
+        code = work_begin(engine, &wanted, progress, &work, result, error);
+    }
     if (code != SKEW_OK) {
         return code;
     }

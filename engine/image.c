@@ -93,6 +93,11 @@ int64_t image_skew_deadline(const struct image_skew *skew)
     return at_ns == IMAGE_NEVER ? 0 : at_ns;
 }
 
+int64_t image_skew_begin(const struct image_skew *skew)
+{
+    return skew->shape.count == 0 ? 0 : skew->beginning_ns[CLOCK_REALTIME];
+}
+
 size_t image_data_size(void)
 {
     return IMAGE_SHIM;

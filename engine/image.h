@@ -38,6 +38,8 @@ struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns,
 int64_t image_skew_offset(const struct image_skew *skew);
 /* When it ends by itself, in nanoseconds of CLOCK_REALTIME; 0 for never. */
 int64_t image_skew_deadline(const struct image_skew *skew);
+/* When its shape began, likewise; 0 where there is none. */
+int64_t image_skew_begin(const struct image_skew *skew);
 
 struct image_patch {
     uint64_t address; /* in the target */

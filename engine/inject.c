@@ -548,6 +548,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
     if (request->dry_run) {
         report->dry_run = true;
         report->offset_ns = request->offset_ns;
+        report->shape = request->shape;
         report->clocks = request->clocks;
         report->deadline_ns = request->deadline_ns;
         report->state = SKEW_STATE_PLANNED;
@@ -589,6 +590,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         code = injection_undo(engine, &injection, &row, error);
     }
     report_from_row(&row, report);
+    report->shape = request->shape;
     report->state = code == SKEW_OK ? SKEW_STATE_ACTIVE : SKEW_STATE_FAILED;
     report->clock_gettime = injection.verification.clock_gettime;
     report->gettimeofday = injection.verification.gettimeofday;

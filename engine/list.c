@@ -154,6 +154,7 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
     if (look.skewed && row->phase != JOURNAL_PLANNED && row->phase != JOURNAL_INJECTING) {
         report->state = SKEW_STATE_ACTIVE;
         report->offset_ns = image_skew_offset(&look.skew);
+        report->shape = look.skew.shape;
         report->clocks = look.skew.clocks;
         report->deadline_ns = image_skew_deadline(&look.skew);
         if (deadline_passed(report->deadline_ns)) {

@@ -140,7 +140,8 @@ enum skew_code member_confirm(const struct member *member, struct skew_error *er
     }
     if (present.clocks != member->skew.clocks ||
         image_skew_offset(&present) != image_skew_offset(&member->skew) ||
-        image_skew_deadline(&present) != image_skew_deadline(&member->skew)) {
+        image_skew_deadline(&present) != image_skew_deadline(&member->skew) ||
+        !shape_equal(&present.shape, &member->skew.shape)) {
         return error_set(error, SKEW_FAILED, member->pid, 0, "read back",
                          "the skew asked for is not in force");
     }

@@ -48,6 +48,9 @@ enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
         *error = engine->unusable;
         return error->code;
     }
+    if (run->follow != SKEW_FOLLOW_NONE && request_single(&run->request, error) != SKEW_OK) {
+        return error->code;
+    }
     scoped_memory struct exact *exact = calloc(1, sizeof *exact);
     if (exact == NULL) {
         return error_set(error, SKEW_FAILED, run->pid, 0, "run", "out of memory");

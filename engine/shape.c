@@ -269,15 +269,15 @@ bool shape_goes_back(const struct shape *shape)
     return back;
 }
 
-/* What all but the periodic parts have added to a clock's first reading. */
+/* How much further the clock is by all but the periodic parts. */
 static __int128 progress(const struct shape *shape, int64_t elapsed)
 {
     __int128 sum = elapsed;
     for (size_t i = 0; i < shape->count; i++) {
         const struct shape_part *part = &shape->parts[i];
         if (part->kind == SHAPE_RATE) {
-            sum += (__int128)part->amount * elapsed +
-                   (__int128)((wide)part->detail * (uint64_t)elapsed >> 64);
+            sum += (__int128)part->amount * elapsed;
+            sum += ((__int128)(part->detail >> 1) * elapsed) >> 63;
         } else {
             sum += (int64_t)(linear(part, elapsed) >> 64);
         }
@@ -285,25 +285,25 @@ static __int128 progress(const struct shape *shape, int64_t elapsed)
     return sum;
 }
 
-static void extent_include(struct shape_extent *extent, const struct shape *shape, int64_t span,
-                           int64_t elapsed)
+static void extent_include(struct shape_extent *extent, const struct shape *shape, int64_t elapsed)
 {
-    if (elapsed < 0 || elapsed > span) {
-        return;
-    }
     __int128 now = progress(shape, elapsed);
     extent->lowest = now < extent->lowest ? now : extent->lowest;
     extent->highest = now > extent->highest ? now : extent->highest;
 }
 
-struct shape_extent shape_extent(const struct shape *shape, int64_t span)
+struct shape_extent shape_extent(const struct shape *shape, int64_t from, int64_t to)
 {
     /* Between the places where some part begins or ends it is a straight line. */
-    struct shape_extent extent = {progress(shape, 0), progress(shape, 0)};
-    extent_include(&extent, shape, span, span);
+    struct shape_extent extent = {progress(shape, from), progress(shape, from)};
+    extent_include(&extent, shape, to);
     for (size_t i = 0; i < shape->count; i++) {
-        extent_include(&extent, shape, span, shape->parts[i].span);
-        extent_include(&extent, shape, span, shape->parts[i].span - 1);
+        const int64_t corners[] = {0, shape->parts[i].span - 1, shape->parts[i].span};
+        for (size_t c = 0; c < sizeof corners / sizeof *corners; c++) {
+            if (within(corners[c], from, to)) {
+                extent_include(&extent, shape, corners[c]);
+            }
+        }
     }
     for (size_t i = 0; i < shape->count; i++) {
         const struct shape_part *part = &shape->parts[i];
@@ -314,8 +314,8 @@ struct shape_extent shape_extent(const struct shape *shape, int64_t span)
         extent.lowest -= both || (strobe && part->amount < 0) ? size : 0;
         extent.highest += both || (strobe && part->amount > 0) ? size : 0;
     }
-    /* What was rounded down part by part, and the sine. */
-    extent.lowest -= SHAPE_PARTS_MAX;
-    extent.highest += SHAPE_PARTS_MAX;
+    /* What was rounded down part by part; without a part nothing was. */
+    extent.lowest -= (int64_t)shape->count;
+    extent.highest += (int64_t)shape->count;
     return extent;
 }

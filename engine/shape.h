@@ -85,11 +85,14 @@ int64_t shape_difference(const struct shape *shape, int64_t elapsed);
  */
 bool shape_goes_back(const struct shape *shape);
 
-/* Limits of what is added to the clock's first reading until `span` nanoseconds have passed. */
+/*
+ * Limits of how much further the clock with this shape is than the true one was at the beginning,
+ * while `from` to `to` nanoseconds have passed: those of periodic parts are what they ever are.
+ */
 struct shape_extent {
     __int128 lowest, highest;
 };
-struct shape_extent shape_extent(const struct shape *shape, int64_t span);
+struct shape_extent shape_extent(const struct shape *shape, int64_t from, int64_t to);
 
 /* The excess over 1 of a rate, or the slope of a ramp or smear, in 2^-64. */
 __int128 shape_part_slope(const struct shape_part *part);

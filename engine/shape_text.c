@@ -85,7 +85,8 @@ static const char *rate_parse(const char *text, struct shape_part *part)
     } units[] = {{"%", 2}, {"ppm", 6}, {"ppb", 9}};
     wide numerator;
     unsigned decimals;
-    const char sign = *text == '-' || *text == '+' ? *text++ : 0;
+    bool down = *text == '-';
+    text += down || *text == '+';
     const char *problem = decimal_parse(&text, &numerator, &decimals);
     bool relative = false;
     if (problem != NULL) {
@@ -111,11 +112,11 @@ static const char *rate_parse(const char *text, struct shape_part *part)
     if (decimals > DECIMALS_MAX) {
         return "it has more than 18 decimals";
     }
-    if (numerator / power_of_ten(decimals) >= SHAPE_RATE_MAX || (sign == '-' && !relative)) {
+    if (numerator / power_of_ten(decimals) >= SHAPE_RATE_MAX || (down && !relative)) {
         return "a rate is from 0 to less than 1000";
     }
     wide size = ratio(numerator, decimals);
-    wide excess = sign == '-' ? -size : size;
+    wide excess = down ? -size : size;
     excess -= relative ? 0 : (wide)1 << 64;
     part->amount = (int64_t)(excess >> 64);
     part->detail = (uint64_t)excess;

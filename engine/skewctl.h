@@ -22,6 +22,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "engine/shape.h"
+
 /* What an operation came to. The values are the exit codes of the command. */
 enum skew_code {
     SKEW_OK = 0,
@@ -108,6 +110,12 @@ struct skew_request {
      * settled when it is set (engine/deadline.h).
      */
     int64_t deadline_ns;
+    /*
+     * What is added besides the offset (engine/shape.h), and when it began, in nanoseconds of
+     * the true CLOCK_REALTIME, so that it is the same in all targets; 0 where there is none.
+     */
+    struct shape shape;
+    int64_t begin_ns;
     bool force;   /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
     bool dry_run; /* look and decide, change nothing, journal nothing */
 };
@@ -139,6 +147,7 @@ struct skew_report {
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
+    struct shape shape;  /* besides the offset, as the process shows it; none in a journal's row */
     int64_t deadline_ns; /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */

@@ -225,6 +225,7 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
     row->clocks = skew->clocks;
     row->deadline_ns = image_skew_deadline(skew);
     report_from_row(row, report);
+    report->shape = skew->shape;
     report->state = SKEW_STATE_ACTIVE;
     return SKEW_OK;
 }
@@ -243,6 +244,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         report->dry_run = true;
         report->id = row->id;
         report->offset_ns = request->offset_ns;
+        report->shape = request->shape;
         report->clocks = request->clocks;
         report->deadline_ns = request->deadline_ns;
         report->state = SKEW_STATE_ACTIVE;
@@ -295,6 +297,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     row->clocks = request->clocks;
     row->deadline_ns = request->deadline_ns;
     report_from_row(row, report);
+    report->shape = request->shape;
     report->state = SKEW_STATE_ACTIVE;
     report->clock_gettime = update.verification.clock_gettime;
     report->gettimeofday = update.verification.gettimeofday;

@@ -60,22 +60,39 @@ static bool within(int64_t value, int64_t low, int64_t high)
 }
 
 /*
- * Whether some true instant from `low` to `high` explains what was seen: with the
- * offset added, if that clock's deadline was still to come at that instant, and cut
+ * Whether some true instant from `low` to `high` explains what was seen: with offset
+ * and shape added, if that clock's deadline was still to come at that instant, and cut
  * off to whole units.
  */
 struct expectation {
     int64_t offset;
     int64_t deadline;
     int64_t unit;
+    const struct shape *shape; /* NULL for none */
+    int64_t beginning;
 };
+
+/* With a shape: whether it lies within what that may show from `low` to `last`. */
+static bool shaped(__int128 first, __int128 end, int64_t low, __int128 last,
+                   const struct expectation *expected)
+{
+    int64_t from, to;
+    if (last < low || __builtin_sub_overflow(low, expected->beginning, &from) ||
+        __builtin_sub_overflow((int64_t)last, expected->beginning, &to)) {
+        return false;
+    }
+    struct shape_extent extent = shape_extent(expected->shape, from, to);
+    return end >= expected->beginning + extent.lowest &&
+           first <= expected->beginning + extent.highest;
+}
 
 static bool explained(int64_t seen, int64_t low, int64_t high, struct expectation expected)
 {
     /* The target's own reads may be anything: no sum of these may overflow. */
     __int128 first = (__int128)seen - expected.offset, end = first + expected.unit - 1;
     __int128 last = expected.deadline - (__int128)1 < high ? expected.deadline - (__int128)1 : high;
-    bool skewed = (first > low ? first : low) <= (end < last ? end : last);
+    bool skewed = expected.shape != NULL ? shaped(first, end, low, last, &expected)
+                                         : (first > low ? first : low) <= (end < last ? end : last);
 
     first = seen;
     end = first + expected.unit - 1;
@@ -99,15 +116,23 @@ static bool verification_judge(struct verification *verification,
 {
     const struct image_skew *skew = &verification->skew;
     int64_t offset = image_skew_offset(skew);
+    bool bent = skew->shape.count != 0;
+    bool clock_bent = bent && verification->clock < IMAGE_CLOCK_COUNT &&
+                      (skew->clocks & SKEW_CLOCK_BIT(verification->clock)) != 0;
     const struct expectation clock = {
         .offset = skew->clocks & SKEW_CLOCK_BIT(verification->clock) ? offset : 0,
         .deadline = verification->clock < IMAGE_CLOCK_COUNT
                         ? skew->deadlines.at_ns[verification->clock]
                         : IMAGE_NEVER,
-        .unit = 1};
-    struct expectation real = {.offset = skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME) ? offset : 0,
-                               .deadline = skew->deadlines.at_ns[CLOCK_REALTIME],
-                               .unit = MICROSECOND};
+        .unit = 1,
+        .shape = clock_bent ? &skew->shape : NULL,
+        .beginning = clock_bent ? skew->beginning_ns[verification->clock] : 0};
+    struct expectation real = {
+        .offset = skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME) ? offset : 0,
+        .deadline = skew->deadlines.at_ns[CLOCK_REALTIME],
+        .unit = MICROSECOND,
+        .shape = bent && (skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME)) != 0 ? &skew->shape : NULL,
+        .beginning = skew->beginning_ns[CLOCK_REALTIME]};
 
     verification->clock_gettime =
         measurement(readback->clock_ns, readback->clock_before_ns, readback->clock_after_ns, 0);

@@ -25,7 +25,7 @@ static void shape_check(const struct shape *shape)
     for (size_t i = 0; i < SHAPE_SEGMENTS_MAX; i++)
         ends |= program.segments[i].last == INT64_MAX;
     fuzz_check(ends);
-    struct shape_extent extent = shape_extent(shape, INT64_C(31536000) * 1000000000);
+    struct shape_extent extent = shape_extent(shape, 0, INT64_C(31536000) * 1000000000);
     fuzz_check(extent.lowest <= extent.highest);
     if (extent.lowest > -(__int128)INT64_MAX / 2 && extent.highest < INT64_MAX / 2) {
         for (int64_t at = 0; at < INT64_C(31536000) * 1000000000; at = at * 3 + 7919) {

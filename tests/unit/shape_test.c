@@ -28,7 +28,7 @@ static struct shape shape_of(const char *text)
     return shape;
 }
 
-static uint64_t random_state = 88172645463325252u;
+static uint64_t random_state = UINT64_C(88172645463325252);
 static uint64_t random_next(void)
 {
     random_state ^= random_state << 13;
@@ -353,11 +353,11 @@ static void the_extent_holds(void **state)
                                         "ramp=-1d/1h rate=3"};
     for (size_t i = 0; i < COUNT(texts); i++) {
         const struct shape shape = shape_of(texts[i]);
-        const int64_t span = 3 * 3600 * SECOND;
-        struct shape_extent extent = shape_extent(&shape, span);
-        wide low = 0, high = 0;
+        const int64_t from = i % 2 ? -SECOND : 0, span = 3 * 3600 * SECOND;
+        struct shape_extent extent = shape_extent(&shape, from, span);
+        wide low = from + shape_difference(&shape, from), high = low;
         for (int n = 0; n < 100000; n++) {
-            int64_t at = n == 0 ? span : (int64_t)(random_next() % (uint64_t)span);
+            int64_t at = n == 0 ? span : from + (int64_t)(random_next() % (uint64_t)(span - from));
             wide now = (wide)at + shape_difference(&shape, at);
             low = now < low ? now : low;
             high = now > high ? now : high;

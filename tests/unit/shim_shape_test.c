@@ -18,7 +18,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Numbers that are the same in every run (Marsaglia's xorshift). */
-static uint64_t random_state = 88172645463325252u;
+static uint64_t random_state = UINT64_C(88172645463325252);
 static uint64_t random_next(void)
 {
     random_state ^= random_state << 13;
@@ -142,7 +142,7 @@ static void every_shape_is_exact(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        struct image_skew skew = image_skew_from((1u << IMAGE_CLOCK_COUNT) - 1,
+        struct image_skew skew = image_skew_from((1U << IMAGE_CLOCK_COUNT) - 1,
                                                  round % 3 ? random_signed(50 * YEAR) : 0, NULL);
         skew.shape = random_shape(round);
         for (int clock = 0; clock < IMAGE_CLOCK_COUNT; clock++)
