@@ -109,21 +109,20 @@ static void every_kind_is_verified(void **state)
         {"--strobe", "200ms/10us"}, {"--sine", "250ms/1s"},   {"--sine", "1h/1us"},
         {"--jitter", "5ms,seed=7"}, {"--jitter", "1h/1us"},   {"--step", "100us:1h,200us:-2h"},
         {"--rate", "200"},          {"--strobe", "-1h/1ms"}};
-    struct child *reader = victim_start("clock_reader", "4", NULL);
-    struct snapshot before = snapshot_take(reader->pid);
-    for (int round = 0; round < 3; round++) {
+    struct child *idle = victim_start("idle", NULL);
+    struct snapshot before = snapshot_take(idle->pid);
+    for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-            inject(reader, parts[i][0], parts[i][1]);
-            if (round == 1) {
-                struct run run = skewctl_run("recover", "-p", pid_text(reader), NULL);
+            inject(idle, parts[i][0], parts[i][1]);
+            if (round == 0) {
+                struct run run = skewctl_run("recover", "-p", pid_text(idle), NULL);
                 run_expect(&run, 0);
             }
         }
     }
-    victim_check_progress(reader, 50);
-    struct run run = skewctl_run("recover", "-p", pid_text(reader), NULL);
+    struct run run = skewctl_run("recover", "-p", pid_text(idle), NULL);
     run_expect(&run, 0);
-    snapshot_expect(&before, reader->pid);
+    snapshot_expect(&before, idle->pid);
 }
 
 static void what_cannot_be_is_refused(void **state)
