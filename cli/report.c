@@ -168,6 +168,8 @@ REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->com
 REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
 REPORT_COLUMN(skew, cell_skew(cell, report))
 REPORT_COLUMN(shape, report->shape.count != 0 && cell_shape(cell, &report->shape))
+REPORT_COLUMN(shape_begin, cell_time(cell, report->begin_ns))
+REPORT_COLUMN(profile, report->profile[0] && cell_printf(cell, "%s", report->profile))
 REPORT_COLUMN(skew_ns, cell_printf(cell, "%" PRId64, report->offset_ns))
 REPORT_COLUMN(deadline, cell_time(cell, report->deadline_ns))
 REPORT_COLUMN(state, cell_printf(cell, "%s", skew_state_name(report->state)))
@@ -256,6 +258,8 @@ static const struct column injection_columns[] = {
     {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
     {"SKEW_NS", IN_JSON, NUMBER, 0, write_skew_ns},
     {"SHAPE", IN_JSON, STRING, 0, write_shape},
+    {"SHAPE_BEGIN", IN_JSON, STRING, 0, write_shape_begin},
+    {"PROFILE", IN_JSON, STRING, 0, write_profile},
     {"STATE", IN_TABLES, STRING, 0, write_mark},
     {"STATE", IN_JSON, STRING, 0, write_state},
     {"INHERITED", IN_JSON, BOOLEAN, 0, write_inherited},

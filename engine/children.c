@@ -21,6 +21,7 @@
 #include "engine/deadline.h"
 #include "engine/error.h"
 #include "engine/inherited.h"
+#include "engine/skew_row.h"
 
 #define CHILD_TRIES    6
 #define CHILD_WAIT_NS  5000000L             /* between two looks, for who could not be worked on */
@@ -149,10 +150,8 @@ static enum skew_code child_tidy(struct sweep *sweep, const struct target *guard
         inherited_images_find(&sweep->images, look->vdso_address, look->header.id);
     if (row->id == 0 && look->skewed && image != NULL && !(image->put_back && !image->live_other)) {
         report->state = SKEW_STATE_ACTIVE;
-        report->offset_ns = image_skew_offset(&look->skew);
-        report->shape = look->skew.shape;
-        report->clocks = look->skew.clocks;
-        report->deadline_ns = image_skew_deadline(&look->skew);
+        const struct skew_request shown = request_from_image(&look->skew);
+        report_skew(&shown, report);
         return recover_stubs(sweep->engine, look, error);
     }
     return child_put_back(sweep, guard, look, row, report, error);

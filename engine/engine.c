@@ -12,6 +12,7 @@
 #include "engine/follower.h"
 #include "engine/inherited.h"
 #include "engine/private.h"
+#include "engine/skew_row.h"
 
 #define LOOK_TRIES    50
 #define RECOVER_TRIES 5
@@ -223,17 +224,6 @@ static enum skew_code injection_own(struct skew_engine *engine, struct journal_i
                : error_from_journal(error, row->key.pid, &journal_error);
 }
 
-enum skew_code request_single(const struct skew_request *request, struct skew_error *error)
-{
-    if (request->shape.count == 0) {
-        return SKEW_OK;
-    }
-    error_set(error, SKEW_REFUSED, 0, 0, "set shape",
-              "a group, or a member of one, can have an offset, but no shape");
-    error_advise(error, "name single processes with -p, and do not follow them");
-    return SKEW_REFUSED;
-}
-
 /* `neutral`: what is asked for must be possible, but is not to be in force yet. */
 static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
                                      const struct skew_request *request, bool neutral,
@@ -264,17 +254,21 @@ static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
     }
     code = clock_range_check(wanted.clocks, wanted.offset_ns, clock_shift_read(&guard), error);
     if (code == SKEW_OK && wanted.shape.count != 0) {
-        code = clock_shape_check(wanted.clocks, wanted.offset_ns, &wanted.shape,
-                                 clock_shift_read(&guard), wanted.force, error);
+        code =
+            clock_shape_check(wanted.clocks, wanted.offset_ns, &wanted.shape,
+                              clock_shift_read(&guard), wanted.force || wanted.may_go_back, error);
     }
     if (code == SKEW_OK) {
         code = look_with_row(engine, &guard, &look, &row, error);
     }
     if (code == SKEW_OK) {
-        code = row.id != 0 && row.group != 0 ? request_single(&wanted, error) : SKEW_OK;
-        wanted.offset_ns = neutral ? 0 : wanted.offset_ns;
-        wanted.shape.count = neutral ? 0 : wanted.shape.count;
-        if (code == SKEW_OK && !wanted.dry_run) {
+        if (neutral) {
+            wanted.offset_ns = 0;
+            wanted.shape.count = 0;
+            wanted.begin_ns = 0;
+            wanted.profile[0] = '\0';
+        }
+        if (!wanted.dry_run) {
             code = injection_own(engine, &row, error);
         }
         if (code == SKEW_OK) {
@@ -368,12 +362,8 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
     }
     if (row->phase == JOURNAL_UPDATING && look->skewed && look->skew.clocks != 0) {
         /* The old skew or the new: a reader sees one or the other, never a mixture. */
-        struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
-                                       .clocks = look->skew.clocks,
-                                       .deadline_ns = image_skew_deadline(&look->skew),
-                                       .shape = look->skew.shape,
-                                       .begin_ns = image_skew_begin(&look->skew),
-                                       .force = true};
+        struct skew_request request = request_from_image(&look->skew);
+        request.force = true;
         return inject_looked(engine, guard, look, row, &request, update_in_place, report, error);
     }
     return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);

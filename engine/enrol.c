@@ -8,18 +8,12 @@
 #include "engine/enrol.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "engine/deadline.h"
 #include "engine/error.h"
-
-static struct skew_request request_of(const struct journal_group *group, bool force)
-{
-    return (struct skew_request){.offset_ns = group->offset_ns,
-                                 .clocks = group->clocks,
-                                 .deadline_ns = group->deadline_ns,
-                                 .force = force};
-}
+#include "engine/skew_row.h"
 
 enum skew_code enrol_check(struct skew_engine *engine, const struct journal_group *group,
                            const struct target *target, bool *whole, struct skew_error *error)
@@ -32,8 +26,9 @@ enum skew_code enrol_check(struct skew_engine *engine, const struct journal_grou
     if (code != SKEW_OK) {
         return code;
     }
-    const struct skew_request request = request_of(group, false);
-    *whole = look.situation == SITUATION_INJECTED && look.skewed &&
+    struct skew_request request = {0};
+    code = skew_from_row(&group->skew, &request, error);
+    *whole = code == SKEW_OK && look.situation == SITUATION_INJECTED && look.skewed &&
              skew_is_requested(&look.skew, &request) &&
              (row.id == 0 || row.phase == JOURNAL_ACTIVE);
     if (*whole && row.id != 0 && row.group == 0 &&
@@ -47,11 +42,16 @@ enum skew_code enrol_check(struct skew_engine *engine, const struct journal_grou
 enum skew_code enrol(struct skew_engine *engine, const struct journal_group *group, pid_t pid,
                      bool force, struct skew_report *report, struct skew_error *error)
 {
-    const struct skew_request request = request_of(group, force);
+    /* That has been decided where the group got its shape. */
+    struct skew_request request = {.force = force, .may_go_back = true};
     struct journal_error journal_error = {0};
+    enum skew_code code = skew_from_row(&group->skew, &request, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
     /* A new row is that of a member from the beginning; one that is there is made so. */
     engine->group = group->id;
-    enum skew_code code = skew_inject(engine, pid, &request, report, error);
+    code = skew_inject(engine, pid, &request, report, error);
     engine->group = 0;
     if (code == SKEW_OK &&
         journal_group_join(engine->journal, group->id, report->id, &journal_error) != JOURNAL_OK) {
@@ -62,8 +62,11 @@ enum skew_code enrol(struct skew_engine *engine, const struct journal_group *gro
 
 bool enrol_changed(const struct journal_group *before, const struct journal_group *now)
 {
-    return before->offset_ns != now->offset_ns || before->clocks != now->clocks ||
-           before->deadline_ns != now->deadline_ns;
+    return before->skew.offset_ns != now->skew.offset_ns ||
+           before->skew.clocks != now->skew.clocks ||
+           before->skew.deadline_ns != now->skew.deadline_ns ||
+           before->skew.begin_ns != now->skew.begin_ns ||
+           strcmp(before->skew.shape, now->skew.shape) != 0;
 }
 
 bool enrol_is_skewctl(pid_t pid)

@@ -210,7 +210,7 @@ static void program_begin(struct exact *exact, pid_t pid)
                               : skew_inject(exact->engine, pid, &exact->request, &report, &error);
     program->injection = code == SKEW_OK ? report.id : 0;
     /* The next look at the group ends what has gone on until its deadline. */
-    bool over = exact->follower != NULL && deadline_passed(exact->group.deadline_ns);
+    bool over = exact->follower != NULL && deadline_passed(exact->group.skew.deadline_ns);
     if (code != SKEW_OK && code != SKEW_NOT_FOUND && !over && exact->refused != NULL) {
         exact->refused(exact->context, &report, &error);
     }

@@ -215,7 +215,7 @@ bool follower_check(struct skew_engine *engine, struct follower *follower,
         }
     }
     *code = group_read(engine, follower->group, group, error);
-    follower->expired = *code == SKEW_OK && deadline_passed(group->deadline_ns);
+    follower->expired = *code == SKEW_OK && deadline_passed(group->skew.deadline_ns);
     return *code == SKEW_OK && follower->signal == 0 && !follower->expired &&
            group->phase == JOURNAL_GROUP_ACTIVE && group->follower.pid == follower->self.pid &&
            group->follower.start_time == follower->self.start_time;

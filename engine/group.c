@@ -32,6 +32,7 @@
 #include "engine/follower.h"
 #include "engine/group.h"
 #include "engine/scope.h"
+#include "engine/skew_row.h"
 
 #define SELECT_ROUNDS 10
 #define PLACE_TRIES   5
@@ -114,6 +115,11 @@ static void member_ready(struct skew_engine *engine, const struct group_work *wo
         outcome->code = clock_range_check(work->request->clocks, work->request->offset_ns,
                                           clock_shift_read(&member->guard), &outcome->error);
     }
+    if (outcome->code == SKEW_OK && work->request->shape.count != 0) {
+        outcome->code = clock_shape_check(work->request->clocks, work->request->offset_ns,
+                                          &work->request->shape, clock_shift_read(&member->guard),
+                                          work->request->force, &outcome->error);
+    }
     if (outcome->code == SKEW_OK) {
         outcome->code = skew_from_request(&member->guard, work->request, &skew, &outcome->error);
     }
@@ -174,8 +180,9 @@ static enum skew_code rows_switch(struct group_work *work, struct skew_error *er
     if (ids == NULL) {
         return error_set(error, SKEW_FAILED, 0, 0, "switch", "out of memory");
     }
-    return journal_group_switch(work->engine->journal, work->group.id, work->request->offset_ns,
-                                work->request->clocks, work->request->deadline_ns, ids, count,
+    struct journal_skew skew;
+    skew_to_row(work->request, &skew);
+    return journal_group_switch(work->engine->journal, work->group.id, &skew, ids, count,
                                 &journal_error) == JOURNAL_OK
                ? SKEW_OK
                : error_from_journal(error, 0, &journal_error);
@@ -196,9 +203,7 @@ static void members_confirm(struct group_work *work, int64_t switch_ns)
         outcome->report.state = SKEW_STATE_ACTIVE;
         outcome->report.group = work->group.id;
         outcome->report.switch_ns = switch_ns;
-        outcome->report.offset_ns = work->request->offset_ns;
-        outcome->report.deadline_ns = work->request->deadline_ns;
-        outcome->report.clocks = work->request->clocks;
+        report_skew(work->request, &outcome->report);
         if (outcome->code != SKEW_OK) {
             member_close(member);
         }
@@ -275,9 +280,7 @@ static enum skew_code group_plan(struct group_work *work, struct skew_error *err
     if (code != SKEW_OK) {
         return code;
     }
-    work->group.offset_ns = work->request->offset_ns;
-    work->group.clocks = work->request->clocks;
-    work->group.deadline_ns = work->request->deadline_ns;
+    skew_to_row(work->request, &work->group.skew);
     if (journal_group_plan(work->engine->journal, &work->group, &journal_error) != JOURNAL_OK) {
         return error_from_journal(error, 0, &journal_error);
     }
@@ -439,10 +442,7 @@ enum skew_code skew_group_inject(struct skew_engine *engine, const struct skew_s
 {
     struct skew_request wanted = *request;
     struct group_work *work;
-    enum skew_code code = request_single(request, error);
-    if (code == SKEW_OK) {
-        code = work_begin(engine, &wanted, progress, &work, result, error);
-    }
+    enum skew_code code = work_begin(engine, &wanted, progress, &work, result, error);
     if (code != SKEW_OK) {
         return code;
     }

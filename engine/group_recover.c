@@ -21,6 +21,7 @@
 #include "engine/follower.h"
 #include "engine/group.h"
 #include "engine/scope.h"
+#include "engine/skew_row.h"
 
 static void prepare_act(struct skew_engine *engine, void *context, size_t index)
 {
@@ -222,11 +223,13 @@ static enum skew_code switch_finish(struct group_work *work, struct skew_error *
         outcome->code = member_open(work->engine, member, &outcome->error);
         for (size_t r = 0; r < count && outcome->code == SKEW_OK; r++) {
             if (rows[r].id == member->id) {
-                const struct skew_request request = {.offset_ns = rows[r].offset_ns,
-                                                     .clocks = rows[r].clocks,
-                                                     .deadline_ns = rows[r].deadline_ns};
+                struct skew_request request = {0};
                 struct image_skew skew;
-                outcome->code = skew_from_request(&member->guard, &request, &skew, &outcome->error);
+                outcome->code = skew_from_row(&rows[r].skew, &request, &outcome->error);
+                if (outcome->code == SKEW_OK) {
+                    outcome->code =
+                        skew_from_request(&member->guard, &request, &skew, &outcome->error);
+                }
                 if (outcome->code == SKEW_OK) {
                     outcome->code = member_fill(member, &skew, &outcome->error);
                 }

@@ -433,6 +433,7 @@ void inherited_report(const struct inherited *inherited, struct skew_report *rep
         .state = inherited->skewed ? SKEW_STATE_ACTIVE : SKEW_STATE_DRAINING,
         .offset_ns = inherited->skewed ? image_skew_offset(&inherited->skew) : 0,
         .shape = inherited->skewed ? inherited->skew.shape : (struct shape){0},
+        .begin_ns = inherited->skewed ? image_skew_begin(&inherited->skew) : 0,
         .deadline_ns = inherited->skewed ? image_skew_deadline(&inherited->skew) : 0,
         .clocks = inherited->skewed ? inherited->skew.clocks : 0,
         .created_ns = inherited->created_ns,

@@ -51,6 +51,7 @@
 #include "engine/remote.h"
 #include "engine/scope.h"
 #include "engine/settle.h"
+#include "engine/skew_row.h"
 
 #define DATA_PROTECTION (PROT_READ | PROT_WRITE)
 #define CODE_PROTECTION (PROT_READ | PROT_EXEC)
@@ -375,13 +376,11 @@ static enum skew_code row_plan(struct skew_engine *engine, const struct look *lo
         .stub_size = engine->vdso.slack_size,
         .image_address = image->address,
         .image_size = image->size,
-        .offset_ns = request->offset_ns,
-        .clocks = request->clocks,
-        .deadline_ns = request->deadline_ns,
         .patch_count = ARCH_FUNCTION_COUNT,
         .inherited = row->inherited,
         .group = row->group,
     };
+    skew_to_row(request, &row->skew);
     memcpy(row->command, look->target.command, sizeof row->command);
     memcpy(row->image_id, image->header.id, sizeof row->image_id);
     for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
@@ -408,9 +407,7 @@ enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
                               look->image_found ? look->image_address : look->difference.note,
                           .size = image_size_for(&engine->vdso),
                           .header = look->header};
-    struct skew_request request = {.offset_ns = image_skew_offset(&look->skew),
-                                   .clocks = look->skew.clocks,
-                                   .deadline_ns = image_skew_deadline(&look->skew)};
+    const struct skew_request request = request_from_image(&look->skew);
     return row_plan(engine, look, &image, &request, row, error);
 }
 
@@ -547,10 +544,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
     }
     if (request->dry_run) {
         report->dry_run = true;
-        report->offset_ns = request->offset_ns;
-        report->shape = request->shape;
-        report->clocks = request->clocks;
-        report->deadline_ns = request->deadline_ns;
+        report_skew(request, report);
         report->state = SKEW_STATE_PLANNED;
         image_release(&image);
         return SKEW_OK;
@@ -590,7 +584,6 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         code = injection_undo(engine, &injection, &row, error);
     }
     report_from_row(&row, report);
-    report->shape = request->shape;
     report->state = code == SKEW_OK ? SKEW_STATE_ACTIVE : SKEW_STATE_FAILED;
     report->clock_gettime = injection.verification.clock_gettime;
     report->gettimeofday = injection.verification.gettimeofday;

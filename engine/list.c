@@ -14,6 +14,7 @@
 #include "engine/inherited.h"
 #include "engine/private.h"
 #include "engine/scope.h"
+#include "engine/skew_row.h"
 
 enum skew_state state_from_phase(enum journal_phase phase)
 {
@@ -48,6 +49,16 @@ const char *skew_state_name(enum skew_state state)
     return names[state];
 }
 
+void report_skew(const struct skew_request *request, struct skew_report *report)
+{
+    report->offset_ns = request->offset_ns;
+    report->clocks = request->clocks;
+    report->deadline_ns = request->deadline_ns;
+    report->shape = request->shape;
+    report->begin_ns = request->begin_ns;
+    memcpy(report->profile, request->profile, sizeof report->profile);
+}
+
 void report_from_row(const struct journal_injection *row, struct skew_report *report)
 {
     report->id = row->id;
@@ -58,9 +69,10 @@ void report_from_row(const struct journal_injection *row, struct skew_report *re
     memcpy(report->image.id, row->image_id, sizeof report->image.id);
     report->group = row->group;
     memcpy(report->command, row->command, sizeof report->command);
-    report->clocks = row->clocks;
-    report->offset_ns = row->offset_ns;
-    report->deadline_ns = row->deadline_ns;
+    struct skew_request request = {0};
+    struct skew_error ignored;
+    skew_from_row(&row->skew, &request, &ignored);
+    report_skew(&request, report);
     report->state = state_from_phase(row->phase);
     report->created_ns = row->created_ns;
     report->changed_ns = row->changed_ns;
@@ -153,10 +165,9 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
     report->threads = look.target.threads;
     if (look.skewed && row->phase != JOURNAL_PLANNED && row->phase != JOURNAL_INJECTING) {
         report->state = SKEW_STATE_ACTIVE;
-        report->offset_ns = image_skew_offset(&look.skew);
-        report->shape = look.skew.shape;
-        report->clocks = look.skew.clocks;
-        report->deadline_ns = image_skew_deadline(&look.skew);
+        struct skew_request shown = request_from_image(&look.skew);
+        memcpy(shown.profile, row->skew.profile, sizeof shown.profile);
+        report_skew(&shown, report);
         if (deadline_passed(report->deadline_ns)) {
             report->state = SKEW_STATE_EXPIRED;
         }

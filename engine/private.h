@@ -177,12 +177,6 @@ enum skew_code verification_run(struct verification *verification, struct remote
 /* The clock that a read-back of this set of clocks should ask for. */
 uint64_t verification_clock(uint64_t clocks);
 
-/*
- * SKEW_REFUSED for a request with a shape, where it would be for a group: the journal, by which
- * whoever follows or finishes a group goes, has offsets alone.
- */
-enum skew_code request_single(const struct skew_request *request, struct skew_error *error);
-
 /* The operations behind skew_inject and skew_recover. */
 enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
                             const struct skew_request *request, struct skew_report *report,
@@ -267,6 +261,8 @@ enum journal_code row_gone(struct skew_engine *engine, const struct journal_inje
                            enum row_life life, struct skew_report *report,
                            struct journal_error *error);
 
+/* What is seen, or is to be. */
+void report_skew(const struct skew_request *request, struct skew_report *report);
 /* Report of a row as the journal has it. */
 void report_from_row(const struct journal_injection *row, struct skew_report *report);
 enum skew_state state_from_phase(enum journal_phase phase);

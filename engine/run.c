@@ -12,6 +12,7 @@
 #include "engine/error.h"
 #include "engine/exact.h"
 #include "engine/scope.h"
+#include "engine/skew_row.h"
 
 /* A group of its own, with us as its follower. */
 static enum skew_code group_begin(const struct skew_run *run, struct follower *follower,
@@ -20,12 +21,12 @@ static enum skew_code group_begin(const struct skew_run *run, struct follower *f
     struct journal *journal = exact->engine->journal;
     struct journal_error journal_error = {0};
     struct journal_group *group = &exact->group;
-    const struct skew_request *request = &run->request;
     *group = (struct journal_group){
-        .offset_ns = request->offset_ns,
-        .clocks = request->clocks != 0 ? request->clocks : skew_clocks_default(),
-        .deadline_ns = request->deadline_ns,
         .follow = run->follow == SKEW_FOLLOW_EXACT ? JOURNAL_FOLLOW_EXACT : JOURNAL_FOLLOW_WATCH};
+    skew_to_row(&run->request, &group->skew);
+    if (run->request.clocks == 0) {
+        group->skew.clocks = skew_clocks_default();
+    }
     snprintf(group->selectors, sizeof group->selectors, "run:%s", run->command);
     enum skew_code code = target_world_read(group->boot_id, &group->pid_namespace, exact->error);
     if (code == SKEW_OK && (journal_group_plan(journal, group, &journal_error) != JOURNAL_OK ||
@@ -46,9 +47,6 @@ enum skew_code skew_run(struct skew_engine *engine, const struct skew_run *run,
     *end = (struct skew_run_end){0};
     if (engine->unusable.code != SKEW_OK) {
         *error = engine->unusable;
-        return error->code;
-    }
-    if (run->follow != SKEW_FOLLOW_NONE && request_single(&run->request, error) != SKEW_OK) {
         return error->code;
     }
     scoped_memory struct exact *exact = calloc(1, sizeof *exact);

@@ -116,8 +116,10 @@ struct skew_request {
      */
     struct shape shape;
     int64_t begin_ns;
-    bool force;   /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
-    bool dry_run; /* look and decide, change nothing, journal nothing */
+    char profile[64]; /* what list is to call all that; empty for nothing */
+    bool may_go_back; /* a clock that never does otherwise; `force` allows it, too */
+    bool force;       /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
+    bool dry_run;     /* look and decide, change nothing, journal nothing */
 };
 
 /* An offset measured in the target: skewed minus true, true within +-uncertainty. */
@@ -147,7 +149,9 @@ struct skew_report {
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
-    struct shape shape;  /* besides the offset, as the process shows it; none in a journal's row */
+    struct shape shape;  /* besides the offset */
+    int64_t begin_ns;    /* CLOCK_REALTIME, when the shape began; 0 where there is none */
+    char profile[64];    /* as the request had it */
     int64_t deadline_ns; /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */

@@ -15,6 +15,7 @@
  * back through it: the same four writes, and what they wrote is read again. Death: as above.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "engine/clock.h"
 #include "engine/deadline.h"
@@ -27,6 +28,7 @@
 #include "engine/remote.h"
 #include "engine/scan.h"
 #include "engine/scope.h"
+#include "engine/skew_row.h"
 
 struct update {
     const struct vdso *vdso;
@@ -155,8 +157,9 @@ static enum skew_code row_ready(struct skew_engine *engine, const struct look *l
     enum journal_code code =
         journal_advance(engine->journal, row->id, JOURNAL_UPDATING, NULL, &journal_error);
     if (code == JOURNAL_OK) {
-        code = journal_set_skew(engine->journal, row->id, request->offset_ns, request->clocks,
-                                request->deadline_ns, &journal_error);
+        struct journal_skew skew;
+        skew_to_row(request, &skew);
+        code = journal_set_skew(engine->journal, row->id, &skew, &journal_error);
     }
     return code == JOURNAL_OK ? SKEW_OK
                               : error_from_journal(error, look->target.pid, &journal_error);
@@ -175,9 +178,11 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
                                   : error_from_journal(error, look->target.pid, &journal_error);
     }
     if (!updated) {
-        code =
-            journal_set_skew(engine->journal, row->id, image_skew_offset(&look->skew),
-                             look->skew.clocks, image_skew_deadline(&look->skew), &journal_error);
+        const struct skew_request before = request_from_image(&look->skew);
+        struct journal_skew skew;
+        skew_to_row(&before, &skew);
+        memcpy(skew.profile, row->skew.profile, sizeof skew.profile);
+        code = journal_set_skew(engine->journal, row->id, &skew, &journal_error);
     }
     if (code == JOURNAL_OK) {
         code = journal_advance(engine->journal, row->id, JOURNAL_ACTIVE,
@@ -192,8 +197,9 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
  * it is given the parameters that members.c switches to. Nothing is measured in it.
  */
 static enum skew_code update_held(struct skew_engine *engine, const struct look *look,
-                                  struct journal_injection *row, const struct image_skew *skew,
-                                  struct skew_report *report, struct skew_error *error)
+                                  struct journal_injection *row, const struct skew_request *request,
+                                  const struct image_skew *skew, struct skew_report *report,
+                                  struct skew_error *error)
 {
     scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, true);
     struct member member = {.pid = look->target.pid,
@@ -221,11 +227,8 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
         *error = code != SKEW_OK ? *error : ignored;
         return code != SKEW_OK ? code : settled;
     }
-    row->offset_ns = image_skew_offset(skew);
-    row->clocks = skew->clocks;
-    row->deadline_ns = image_skew_deadline(skew);
+    skew_to_row(request, &row->skew);
     report_from_row(row, report);
-    report->shape = skew->shape;
     report->state = SKEW_STATE_ACTIVE;
     return SKEW_OK;
 }
@@ -243,10 +246,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     if (request->dry_run) {
         report->dry_run = true;
         report->id = row->id;
-        report->offset_ns = request->offset_ns;
-        report->shape = request->shape;
-        report->clocks = request->clocks;
-        report->deadline_ns = request->deadline_ns;
+        report_skew(request, report);
         report->state = SKEW_STATE_ACTIVE;
         return SKEW_OK;
     }
@@ -255,7 +255,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         return code;
     }
     if (follower_of(engine, look->target.pid) != 0) {
-        return update_held(engine, look, row, &skew, report, error);
+        return update_held(engine, look, row, request, &skew, report, error);
     }
     scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     if (filter == NULL) {
@@ -293,11 +293,8 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     } else if (code != SKEW_OK && error->advice[0] == '\0') {
         error_advise(error, "the earlier skew stays in force; try again");
     }
-    row->offset_ns = request->offset_ns;
-    row->clocks = request->clocks;
-    row->deadline_ns = request->deadline_ns;
+    skew_to_row(request, &row->skew);
     report_from_row(row, report);
-    report->shape = request->shape;
     report->state = SKEW_STATE_ACTIVE;
     report->clock_gettime = update.verification.clock_gettime;
     report->gettimeofday = update.verification.gettimeofday;

@@ -61,14 +61,14 @@ enum journal_code journal_advance_within(struct journal *journal, int64_t id,
 enum journal_code journal_phase_within(struct journal *journal, int64_t id,
                                        enum journal_phase *phase, const char *operation,
                                        struct journal_error *error);
-enum journal_code journal_set_skew_within(struct journal *journal, int64_t id, int64_t offset_ns,
-                                          uint64_t clocks, int64_t deadline_ns,
+enum journal_code journal_set_skew_within(struct journal *journal, int64_t id,
+                                          const struct journal_skew *skew,
                                           struct journal_error *error);
 
 /* groups.c: within a transaction too; refuse a group that has ended. */
 enum journal_code journal_group_switch_within(struct journal *journal, int64_t id,
-                                              int64_t offset_ns, uint64_t clocks,
-                                              int64_t deadline_ns, struct journal_error *error);
+                                              const struct journal_skew *skew,
+                                              struct journal_error *error);
 enum journal_code journal_group_join_within(struct journal *journal, int64_t id, int64_t injection,
                                             struct journal_error *error);
 

@@ -9,12 +9,13 @@
 
 #include "journal/connection.h"
 #include "journal/error.h"
+#include "journal/skew.h"
 #include "journal/statement.h"
 
 /* In the order in which plan_row() binds and read_group() reads them. */
 #define COLUMNS                                                                                    \
-    "boot_id, pid_namespace, selectors, offset_ns, clocks, deadline_ns, follow, follower_pid, "    \
-    "follower_start_time, phase, created_ns, changed_ns"
+    "boot_id, pid_namespace, selectors, follow, follower_pid, follower_start_time, phase, "        \
+    "created_ns, changed_ns, " JOURNAL_SKEW_COLUMNS
 
 static enum journal_code check_plan(const struct journal *journal,
                                     const struct journal_group *group, struct journal_error *error)
@@ -27,6 +28,8 @@ static enum journal_code check_plan(const struct journal *journal,
         wrong = "list of selectors";
     else if ((unsigned)group->follow >= JOURNAL_FOLLOW_COUNT)
         wrong = "way to follow";
+    else
+        wrong = journal_skew_wrong(&group->skew);
     if (wrong == NULL)
         return JOURNAL_OK;
     return journal_error_set(error, JOURNAL_FAILED, EINVAL, "plan group", "",
@@ -38,24 +41,23 @@ static enum journal_code plan_row(struct journal *journal, const struct journal_
                                   struct journal_error *error)
 {
     JOURNAL_STATEMENT(insert);
-    enum journal_code code = journal_statement_prepare(
-        &insert, journal,
-        "INSERT INTO groups (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "plan group", error);
+    enum journal_code code =
+        journal_statement_prepare(&insert, journal,
+                                  "INSERT INTO groups (" COLUMNS
+                                  ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, " JOURNAL_SKEW_VALUES ")",
+                                  "plan group", error);
     if (code != JOURNAL_OK)
         return code;
     journal_bind_text(&insert, group->boot_id);
     journal_bind_integer(&insert, (int64_t)group->pid_namespace);
     journal_bind_text(&insert, group->selectors);
-    journal_bind_integer(&insert, group->offset_ns);
-    journal_bind_integer(&insert, (int64_t)group->clocks);
-    journal_bind_integer(&insert, group->deadline_ns);
     journal_bind_integer(&insert, group->follow);
     journal_bind_integer(&insert, group->follower.pid);
     journal_bind_integer(&insert, (int64_t)group->follower.start_time);
     journal_bind_integer(&insert, group->phase);
     journal_bind_integer(&insert, group->created_ns);
     journal_bind_integer(&insert, group->changed_ns);
+    journal_skew_bind(&insert, &group->skew);
     return journal_statement_step(&insert, NULL, error);
 }
 
@@ -86,9 +88,6 @@ static enum journal_code read_group(struct journal_statement *select, struct jou
     journal_read_text(select, group->boot_id, sizeof(group->boot_id));
     group->pid_namespace = journal_read_unsigned(select);
     journal_read_text(select, group->selectors, sizeof(group->selectors));
-    group->offset_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
-    group->clocks = journal_read_unsigned(select);
-    group->deadline_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     group->follow = (enum journal_follow)journal_read_integer(select, 0, JOURNAL_FOLLOW_COUNT - 1);
     group->follower.pid = (pid_t)journal_read_integer(select, 0, INT_MAX);
     group->follower.start_time = journal_read_unsigned(select);
@@ -96,6 +95,7 @@ static enum journal_code read_group(struct journal_statement *select, struct jou
         (enum journal_group_phase)journal_read_integer(select, 0, JOURNAL_GROUP_PHASE_COUNT - 1);
     group->created_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     group->changed_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
+    journal_skew_read(select, &group->skew);
     return journal_statement_check(select, error);
 }
 
@@ -246,30 +246,47 @@ static enum journal_code change_live(struct journal *journal, const char *sql, i
     return journal_transaction_end(journal, code, operation, error);
 }
 
-enum journal_code journal_group_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                         uint64_t clocks, int64_t deadline_ns,
+static enum journal_code set_skew(struct journal *journal, int64_t id,
+                                  const struct journal_skew *skew, const char *operation,
+                                  struct journal_error *error)
+{
+    JOURNAL_STATEMENT(update);
+    enum journal_code code = journal_skew_check(journal, skew, operation, error);
+    if (code == JOURNAL_OK)
+        code = journal_statement_prepare(&update, journal,
+                                         "UPDATE groups SET " JOURNAL_SKEW_SET " WHERE id = ?",
+                                         operation, error);
+    if (code != JOURNAL_OK)
+        return code;
+    journal_skew_bind(&update, skew);
+    journal_bind_integer(&update, id);
+    return journal_statement_step(&update, NULL, error);
+}
+
+enum journal_code journal_group_set_skew(struct journal *journal, int64_t id,
+                                         const struct journal_skew *skew,
                                          struct journal_error *error)
 {
-    const int64_t values[] = {offset_ns, (int64_t)clocks, deadline_ns};
-    return change_live(journal,
-                       "UPDATE groups SET offset_ns = ?, clocks = ?, deadline_ns = ? WHERE id = ?",
-                       id, values, 3, "set skew of group", error);
+    struct journal_group group;
+    enum journal_code code =
+        journal_transaction_begin(journal, JOURNAL_WRITE, "set skew of group", error);
+    if (code != JOURNAL_OK)
+        return code;
+    code = get_live(journal, id, &group, "set skew of group", error);
+    if (code == JOURNAL_OK)
+        code = set_skew(journal, id, skew, "set skew of group", error);
+    return journal_transaction_end(journal, code, "set skew of group", error);
 }
 
 enum journal_code journal_group_switch_within(struct journal *journal, int64_t id,
-                                              int64_t offset_ns, uint64_t clocks,
-                                              int64_t deadline_ns, struct journal_error *error)
+                                              const struct journal_skew *skew,
+                                              struct journal_error *error)
 {
     struct journal_group group;
     enum journal_code code = get_live(journal, id, &group, "switch group", error);
     if (code == JOURNAL_OK && group.phase != JOURNAL_GROUP_ACTIVE)
         code = advance_group(journal, id, JOURNAL_GROUP_ACTIVE, error);
-    const int64_t values[] = {offset_ns, (int64_t)clocks, deadline_ns};
-    return code != JOURNAL_OK ? code
-                              : update_group(journal,
-                                             "UPDATE groups SET offset_ns = ?, clocks = ?,"
-                                             " deadline_ns = ? WHERE id = ?",
-                                             id, values, 3, "switch group", error);
+    return code == JOURNAL_OK ? set_skew(journal, id, skew, "switch group", error) : code;
 }
 
 enum journal_code journal_group_set_follow(struct journal *journal, int64_t id,

@@ -41,9 +41,7 @@ struct journal_group {
     char boot_id[40];       /* as in struct journal_key */
     uint64_t pid_namespace; /* likewise */
     char selectors[16384];  /* what was asked for, "tree:123 cgroup:/a/b"; never empty */
-    int64_t offset_ns;      /* what the members are to have */
-    uint64_t clocks;        /* likewise */
-    int64_t deadline_ns;    /* CLOCK_REALTIME, when the skew ends by itself; 0 never */
+    struct journal_skew skew;
     enum journal_follow follow;
     struct journal_follower follower;
     enum journal_group_phase phase;
@@ -65,8 +63,8 @@ enum journal_code journal_group_list(struct journal *journal, bool all,
                                      struct journal_error *error);
 
 /* Changes the skew that the members of a live group are to have; their rows stay as they are. */
-enum journal_code journal_group_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                         uint64_t clocks, int64_t deadline_ns,
+enum journal_code journal_group_set_skew(struct journal *journal, int64_t id,
+                                         const struct journal_skew *skew,
                                          struct journal_error *error);
 
 /* Changes how a live group is followed. */
@@ -98,10 +96,9 @@ enum journal_code journal_group_members(struct journal *journal, int64_t id, boo
  * and gets it, and the injections join the group and become UPDATING with it.
  * Those that have ended by now are left out.
  */
-enum journal_code journal_group_switch(struct journal *journal, int64_t id, int64_t offset_ns,
-                                       uint64_t clocks, int64_t deadline_ns,
-                                       const int64_t *injections, size_t count,
-                                       struct journal_error *error);
+enum journal_code journal_group_switch(struct journal *journal, int64_t id,
+                                       const struct journal_skew *skew, const int64_t *injections,
+                                       size_t count, struct journal_error *error);
 
 /* Moves those of the injections that are live to another phase, in one transaction. */
 enum journal_code journal_advance_all(struct journal *journal, const int64_t *injections,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "journal/error.h"
+#include "journal/skew.h"
 #include "journal/statement.h"
 #include "journal/vdso.h"
 
@@ -16,7 +17,7 @@
 #define COLUMNS                                                                                    \
     "boot_id, pid_namespace, pid, start_time, command, executable_device, executable_inode, "      \
     "image_id, vdso_address, vdso_size, stub_address, stub_size, image_address, image_size, "      \
-    "offset_ns, clocks, phase, created_ns, changed_ns, detail, deadline_ns, inherited"
+    "phase, created_ns, changed_ns, detail, inherited, " JOURNAL_SKEW_COLUMNS
 
 /* 0 stands for none, for which the database has NULL. */
 #define COLUMNS_READ "id, " COLUMNS ", coalesce(group_id, 0)"
@@ -38,6 +39,8 @@ static enum journal_code check_plan(const struct journal *journal,
         wrong = "size of the vDSO";
     else if (injection->patch_count > JOURNAL_PATCHES_MAX)
         wrong = "number of patches";
+    else
+        wrong = journal_skew_wrong(&injection->skew);
     for (size_t i = 0; wrong == NULL && i < injection->patch_count; i++) {
         const struct journal_patch *patch = &injection->patches[i];
         if (!journal_text_ends(patch->symbol, sizeof(patch->symbol)))
@@ -60,8 +63,8 @@ static enum journal_code plan_row(struct journal *journal,
     enum journal_code code = journal_statement_prepare(
         &insert, journal,
         "INSERT INTO injections (" COLUMNS ", vdso, group_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " nullif(?, 0))",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " JOURNAL_SKEW_VALUES
+        ", ?, nullif(?, 0))",
         "plan", error);
     if (code != JOURNAL_OK)
         return code;
@@ -79,14 +82,12 @@ static enum journal_code plan_row(struct journal *journal,
     journal_bind_integer(&insert, (int64_t)injection->stub_size);
     journal_bind_integer(&insert, (int64_t)injection->image_address);
     journal_bind_integer(&insert, (int64_t)injection->image_size);
-    journal_bind_integer(&insert, injection->offset_ns);
-    journal_bind_integer(&insert, (int64_t)injection->clocks);
     journal_bind_integer(&insert, injection->phase);
     journal_bind_integer(&insert, injection->created_ns);
     journal_bind_integer(&insert, injection->changed_ns);
     journal_bind_text(&insert, injection->detail);
-    journal_bind_integer(&insert, injection->deadline_ns);
     journal_bind_integer(&insert, injection->inherited);
+    journal_skew_bind(&insert, &injection->skew);
     journal_bind_integer(&insert, vdso);
     journal_bind_integer(&insert, injection->group);
     return journal_statement_step(&insert, NULL, error);
@@ -246,12 +247,14 @@ enum journal_code journal_gone(struct journal *journal, const struct journal_inj
     return journal_transaction_end(journal, code, "advance", error);
 }
 
-enum journal_code journal_set_skew_within(struct journal *journal, int64_t id, int64_t offset_ns,
-                                          uint64_t clocks, int64_t deadline_ns,
+enum journal_code journal_set_skew_within(struct journal *journal, int64_t id,
+                                          const struct journal_skew *skew,
                                           struct journal_error *error)
 {
     enum journal_phase present = JOURNAL_GONE;
-    enum journal_code code = journal_phase_within(journal, id, &present, "set skew", error);
+    enum journal_code code = journal_skew_check(journal, skew, "set skew", error);
+    if (code == JOURNAL_OK)
+        code = journal_phase_within(journal, id, &present, "set skew", error);
     if (code != JOURNAL_OK)
         return code;
     if (!journal_phase_live(present))
@@ -259,27 +262,23 @@ enum journal_code journal_set_skew_within(struct journal *journal, int64_t id, i
                                  "injection %lld is %s: its skew cannot change", (long long)id,
                                  journal_phase_name(present));
     JOURNAL_STATEMENT(update);
-    code = journal_statement_prepare(
-        &update, journal,
-        "UPDATE injections SET offset_ns = ?, clocks = ?, deadline_ns = ? WHERE id = ?", "set skew",
-        error);
+    code = journal_statement_prepare(&update, journal,
+                                     "UPDATE injections SET " JOURNAL_SKEW_SET " WHERE id = ?",
+                                     "set skew", error);
     if (code != JOURNAL_OK)
         return code;
-    journal_bind_integer(&update, offset_ns);
-    journal_bind_integer(&update, (int64_t)clocks);
-    journal_bind_integer(&update, deadline_ns);
+    journal_skew_bind(&update, skew);
     journal_bind_integer(&update, id);
     return journal_statement_step(&update, NULL, error);
 }
 
-enum journal_code journal_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                   uint64_t clocks, int64_t deadline_ns,
-                                   struct journal_error *error)
+enum journal_code journal_set_skew(struct journal *journal, int64_t id,
+                                   const struct journal_skew *skew, struct journal_error *error)
 {
     enum journal_code code = journal_transaction_begin(journal, JOURNAL_WRITE, "set skew", error);
     if (code != JOURNAL_OK)
         return code;
-    code = journal_set_skew_within(journal, id, offset_ns, clocks, deadline_ns, error);
+    code = journal_set_skew_within(journal, id, skew, error);
     return journal_transaction_end(journal, code, "set skew", error);
 }
 
@@ -334,14 +333,12 @@ static enum journal_code read_injection(struct journal_statement *select,
     injection->stub_size = journal_read_unsigned(select);
     injection->image_address = journal_read_unsigned(select);
     injection->image_size = journal_read_unsigned(select);
-    injection->offset_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
-    injection->clocks = journal_read_unsigned(select);
     injection->phase = (enum journal_phase)journal_read_integer(select, 0, JOURNAL_PHASE_COUNT - 1);
     injection->created_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     injection->changed_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     journal_read_text(select, injection->detail, sizeof(injection->detail));
-    injection->deadline_ns = journal_read_integer(select, INT64_MIN, INT64_MAX);
     injection->inherited = journal_read_integer(select, 0, 1) == 1;
+    journal_skew_read(select, &injection->skew);
     injection->group = journal_read_integer(select, 0, INT64_MAX);
     const enum journal_code code = journal_statement_check(select, error);
     if (code != JOURNAL_OK)

@@ -77,6 +77,16 @@ struct journal_patch {
 };
 #define JOURNAL_PATCHES_MAX 8
 
+/* What a process, or all members of a group, are to see. */
+struct journal_skew {
+    int64_t offset_ns;
+    uint64_t clocks;
+    int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0 never */
+    int64_t begin_ns;    /* CLOCK_REALTIME, when its shape began; 0 where there is none */
+    char shape[1280];    /* as engine/shape_text.h writes it; empty for none */
+    char profile[64];    /* the name of the profile that says all that; empty for none */
+};
+
 struct journal_injection {
     int64_t id; /* set by journal_plan */
     struct journal_key key;
@@ -90,15 +100,13 @@ struct journal_injection {
     uint64_t stub_size;
     uint64_t image_address;
     uint64_t image_size;
-    int64_t offset_ns;
-    uint64_t clocks;
+    struct journal_skew skew;
     enum journal_phase phase;
-    int64_t created_ns;  /* CLOCK_REALTIME; set by the journal */
-    int64_t changed_ns;  /* of the last phase change; set by the journal */
-    char detail[200];    /* of the last phase change */
-    int64_t group;       /* groups.h; 0 for one that is of none */
-    int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0 never */
-    bool inherited;      /* came with a fork: no inject of its own */
+    int64_t created_ns; /* CLOCK_REALTIME; set by the journal */
+    int64_t changed_ns; /* of the last phase change; set by the journal */
+    char detail[200];   /* of the last phase change */
+    int64_t group;      /* groups.h; 0 for one that is of none */
+    bool inherited;     /* came with a fork: no inject of its own */
     size_t patch_count;
     struct journal_patch patches[JOURNAL_PATCHES_MAX];
 };
@@ -146,9 +154,8 @@ enum journal_code journal_gone(struct journal *journal, const struct journal_inj
                                const char *detail, struct journal_error *error);
 
 /* Changes the skew of a live injection; deadline_ns as in struct journal_injection. */
-enum journal_code journal_set_skew(struct journal *journal, int64_t id, int64_t offset_ns,
-                                   uint64_t clocks, int64_t deadline_ns,
-                                   struct journal_error *error);
+enum journal_code journal_set_skew(struct journal *journal, int64_t id,
+                                   const struct journal_skew *skew, struct journal_error *error);
 
 /*
  * Saving registers while a thread is held must not wait or allocate: `begin`

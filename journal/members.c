@@ -16,8 +16,7 @@ static enum journal_code member_live(struct journal *journal, int64_t id, bool *
 }
 
 static enum journal_code switch_member(struct journal *journal, int64_t group, int64_t id,
-                                       int64_t offset_ns, uint64_t clocks, int64_t deadline_ns,
-                                       struct journal_error *error)
+                                       const struct journal_skew *skew, struct journal_error *error)
 {
     bool live;
     enum journal_code code = member_live(journal, id, &live, "switch group", error);
@@ -25,22 +24,21 @@ static enum journal_code switch_member(struct journal *journal, int64_t group, i
         return code;
     code = journal_advance_within(journal, id, JOURNAL_UPDATING, NULL, "switch group", error);
     if (code == JOURNAL_OK)
-        code = journal_set_skew_within(journal, id, offset_ns, clocks, deadline_ns, error);
+        code = journal_set_skew_within(journal, id, skew, error);
     return code == JOURNAL_OK ? journal_group_join_within(journal, group, id, error) : code;
 }
 
-enum journal_code journal_group_switch(struct journal *journal, int64_t id, int64_t offset_ns,
-                                       uint64_t clocks, int64_t deadline_ns,
-                                       const int64_t *injections, size_t count,
-                                       struct journal_error *error)
+enum journal_code journal_group_switch(struct journal *journal, int64_t id,
+                                       const struct journal_skew *skew, const int64_t *injections,
+                                       size_t count, struct journal_error *error)
 {
     enum journal_code code =
         journal_transaction_begin(journal, JOURNAL_WRITE, "switch group", error);
     if (code != JOURNAL_OK)
         return code;
-    code = journal_group_switch_within(journal, id, offset_ns, clocks, deadline_ns, error);
+    code = journal_group_switch_within(journal, id, skew, error);
     for (size_t i = 0; i < count && code == JOURNAL_OK; i++)
-        code = switch_member(journal, id, injections[i], offset_ns, clocks, deadline_ns, error);
+        code = switch_member(journal, id, injections[i], skew, error);
     return journal_transaction_end(journal, code, "switch group", error);
 }
 

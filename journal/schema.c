@@ -26,7 +26,7 @@
 static const char header_magic[16] = "SQLite format 3";
 
 #define OPERATION      "open"
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define APPLICATION_ID 1936418167 /* "skew" */
 #define QUOTE_(value)  #value
 #define QUOTE(value)   QUOTE_(value)
@@ -116,9 +116,19 @@ static const char version_2[] =
     "ALTER TABLE injections ADD COLUMN deadline_ns INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE injections ADD COLUMN inherited INTEGER NOT NULL DEFAULT 0"
     "  CHECK (inherited BETWEEN 0 AND 1);"
-    "CREATE INDEX injections_of_group ON injections (group_id) WHERE group_id IS NOT NULL;"
+    "CREATE INDEX injections_of_group ON injections (group_id) WHERE group_id IS NOT NULL;";
 
-    "PRAGMA user_version = " QUOTE(SCHEMA_VERSION) ";";
+/* Shapes. */
+#define SHAPE_COLUMNS(table)                                                                       \
+    "ALTER TABLE " table " ADD COLUMN begin_ns INTEGER NOT NULL DEFAULT 0;"                        \
+    "ALTER TABLE " table " ADD COLUMN shape TEXT NOT NULL DEFAULT ''"                              \
+    "  CHECK (length(CAST(shape AS BLOB)) <= 1279);"                                               \
+    "ALTER TABLE " table " ADD COLUMN profile TEXT NOT NULL DEFAULT ''"                            \
+    "  CHECK (length(CAST(profile AS BLOB)) <= 63);"
+static const char version_3[] = SHAPE_COLUMNS("groups")
+    SHAPE_COLUMNS("injections") "PRAGMA user_version = " QUOTE(SCHEMA_VERSION) ";";
+
+static const char *const versions[SCHEMA_VERSION] = {version_1, version_2, version_3};
 
 _Static_assert(JOURNAL_PHASE_COUNT == 9 && JOURNAL_RECOVERED == 6 && JOURNAL_PATCHES_MAX == 8 &&
                    JOURNAL_PATCH_BYTES == 16,
@@ -132,6 +142,9 @@ _Static_assert(sizeof(((struct journal_key *)0)->boot_id) == 40 &&
 _Static_assert(sizeof(((struct journal_group *)0)->selectors) == 16384 &&
                    JOURNAL_FOLLOW_COUNT == 3 && JOURNAL_GROUP_PHASE_COUNT == 4,
                "the numbers in the schema are those of groups.h");
+_Static_assert(sizeof(((struct journal_skew *)0)->shape) == 1280 &&
+                   sizeof(((struct journal_skew *)0)->profile) == 64,
+               "the lengths in the schema are those of journal.h");
 
 static enum journal_code judge(struct journal *journal, int64_t application, int64_t version,
                                struct journal_error *error)
@@ -219,10 +232,8 @@ enum journal_code journal_schema_create(struct journal *journal, struct journal_
         return code;
     /* Another skewctl may have done it while this one waited for the lock. */
     code = read_pragma(journal, "PRAGMA user_version", &version, error);
-    if (code == JOURNAL_OK && version == 0)
-        code = journal_execute(journal, version_1, OPERATION, error);
-    if (code == JOURNAL_OK && version < 2)
-        code = journal_execute(journal, version_2, OPERATION, error);
+    for (; code == JOURNAL_OK && version >= 0 && version < SCHEMA_VERSION; version++)
+        code = journal_execute(journal, versions[version], OPERATION, error);
     return journal_transaction_end(journal, code, OPERATION, error);
 }
 
@@ -249,9 +260,10 @@ unsigned char *journal_schema_serialize(size_t *size)
     sqlite3 *database = NULL;
     sqlite3_int64 length = 0;
     unsigned char *bytes = NULL;
-    if (sqlite3_open(":memory:", &database) == SQLITE_OK &&
-        sqlite3_exec(database, version_1, NULL, NULL, NULL) == SQLITE_OK &&
-        sqlite3_exec(database, version_2, NULL, NULL, NULL) == SQLITE_OK)
+    int result = sqlite3_open(":memory:", &database);
+    for (int i = 0; i < SCHEMA_VERSION && result == SQLITE_OK; i++)
+        result = sqlite3_exec(database, versions[i], NULL, NULL, NULL);
+    if (result == SQLITE_OK)
         bytes = sqlite3_serialize(database, "main", &length, 0);
     sqlite3_close(database);
     /*

@@ -99,7 +99,7 @@ static void expect_finished(struct child *reader, const struct snapshot *before,
         fail_msg("an interrupted update took the injection away: %s", row.detail);
     if (row.id != 0 && journal_phase_live(row.phase)) {
         assert_string_equal(journal_phase_name(row.phase), "active");
-        clock_reader_expect(reader, "clock_gettime 0", row.offset_ns);
+        clock_reader_expect(reader, "clock_gettime 0", row.skew.offset_ns);
         skewctl_recover(reader->pid);
     }
     clock_reader_expect(reader, "clock_gettime 0", 0);
@@ -210,7 +210,7 @@ static void each_phase(void **state)
                             phases[i] == JOURNAL_UPDATING ? "active" : "recovered");
         if (phases[i] == JOURNAL_UPDATING) {
             assert_int_equal(row.id, id);
-            assert_int_equal(row.offset_ns, -5 * MINUTE);
+            assert_int_equal(row.skew.offset_ns, -5 * MINUTE);
         }
         expect_finished(reader, &before, phases[i] == JOURNAL_UPDATING);
         healthy_expect(&healthy);

@@ -31,7 +31,7 @@ static struct skew_engine *engine_start(const char *path)
 
 static int64_t group_make(struct skew_engine *engine)
 {
-    struct journal_group group = {.selectors = "tree:1", .clocks = 1, .offset_ns = 1};
+    struct journal_group group = {.selectors = "tree:1", .skew = {.clocks = 1, .offset_ns = 1}};
     struct journal_error error = {0};
     struct skew_error world = {0};
     assert_int_equal(target_world_read(group.boot_id, &group.pid_namespace, &world), SKEW_OK);

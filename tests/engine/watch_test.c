@@ -76,7 +76,7 @@ static int64_t group_make(pid_t member, const char *selectors)
     struct skew_engine *engine = engine_start();
     struct skew_request request = {.offset_ns = -HOUR};
     struct skew_report report;
-    struct journal_group group = {.clocks = skew_clocks_default(), .offset_ns = -HOUR};
+    struct journal_group group = {.skew = {.clocks = skew_clocks_default(), .offset_ns = -HOUR}};
     struct journal_error error = {0};
     struct skew_error failed = {0};
     struct journal *journal = journal_start();
@@ -316,9 +316,11 @@ static void another_changes_the_skew(void **state)
     struct journal *journal = journal_start();
     struct journal_error error = {0};
     assert_offset(program_of(shell), -3600);
-    assert_int_equal(
-        journal_group_set_skew(journal, group, 2 * HOUR, skew_clocks_default(), 0, &error),
-        JOURNAL_OK);
+    assert_int_equal(journal_group_set_skew(journal, group,
+                                            &(struct journal_skew){.offset_ns = 2 * HOUR,
+                                                                   .clocks = skew_clocks_default()},
+                                            &error),
+                     JOURNAL_OK);
     assert_offset(program_of(shell), 7200);
     journal_close(journal);
     assert_int_equal(following_end(&following, SIGTERM), SKEW_FOLLOW_SIGNAL * 10);

@@ -84,14 +84,17 @@ struct journal_injection journal_sample(pid_t pid)
         .stub_size = 110 + n,
         .image_address = UINT64_C(0x7ffff7fb0000) + n,
         .image_size = 0x6000 + n,
-        .offset_ns = -INT64_C(300000000000) - pid,
-        .clocks = UINT64_C(0x8000000000000821) + n,
-        .deadline_ns = pid % 2 != 0 ? INT64_C(1800000000000000000) + pid : 0,
+        .skew = {.offset_ns = -INT64_C(300000000000) - pid,
+                 .clocks = UINT64_C(0x8000000000000821) + n,
+                 .deadline_ns = pid % 2 != 0 ? INT64_C(1800000000000000000) + pid : 0,
+                 .begin_ns = pid % 2 != 0 ? INT64_C(1700000000000000000) + pid : 0},
         .inherited = pid % 3 == 0,
         .patch_count = 2,
         .patches = {{.symbol = "__vdso_clock_gettime", .address = 0x1000 + n, .length = 5},
                     {.symbol = "__vdso_time", .address = 0x2000 + n, .length = 16}},
     };
+    memset(injection.skew.shape, 'r', n % sizeof(injection.skew.shape));
+    memset(injection.skew.profile, 'p', n % sizeof(injection.skew.profile));
     snprintf(injection.command, sizeof(injection.command), "command \xff %d", (int)pid);
     for (size_t i = 0; i < sizeof(injection.image_id); i++)
         injection.image_id[i] = (uint8_t)(n + i);

@@ -24,12 +24,15 @@ static struct journal_group group_sample(int n)
     struct journal_group group = {
         .boot_id = "3d4e0b1c-7f6a-4a52-9a0e-0c5f5a9c6b11",
         .pid_namespace = UINT64_C(4026531836) + (uint64_t)n,
-        .offset_ns = -INT64_C(3600000000000) - n,
-        .clocks = UINT64_C(0x8000000000000821) + (uint64_t)n,
-        .deadline_ns = INT64_C(1800000000000000000) + n,
+        .skew = {.offset_ns = -INT64_C(3600000000000) - n,
+                 .clocks = UINT64_C(0x8000000000000821) + (uint64_t)n,
+                 .deadline_ns = INT64_C(1800000000000000000) + n,
+                 .begin_ns = INT64_C(1700000000000000000) + n},
         .follow = (enum journal_follow)(n % JOURNAL_FOLLOW_COUNT),
     };
     memset(group.selectors, 'a' + n % 26, (size_t)n < sizeof(group.selectors) ? (size_t)n : 1);
+    memset(group.skew.shape, 's', (size_t)n % sizeof(group.skew.shape));
+    memset(group.skew.profile, 'p', (size_t)n % sizeof(group.skew.profile));
     return group;
 }
 
@@ -127,17 +130,20 @@ static void an_ended_group_keeps_what_it_has(void **state)
         const struct journal_follower nobody = {0}, somebody = {.pid = 5, .start_time = 6};
         const int64_t id = group_plan(fixture, 1, (enum journal_group_phase)phase);
         const int64_t injection = journal_fixture_plan(fixture, 100 + phase, JOURNAL_ACTIVE);
-        assert_int_equal(journal_group_set_skew(journal, id, INT64_MIN, UINT64_MAX, 77, error),
-                         expected);
+        const struct journal_skew skew = {.offset_ns = INT64_MIN,
+                                          .clocks = UINT64_MAX,
+                                          .deadline_ns = 77,
+                                          .begin_ns = 78,
+                                          .shape = "rate=2",
+                                          .profile = "fast"};
+        assert_int_equal(journal_group_set_skew(journal, id, &skew, error), expected);
         assert_int_equal(journal_group_set_follow(journal, id, JOURNAL_FOLLOW_EXACT, error),
                          expected);
         assert_int_equal(journal_group_set_follower(journal, id, &nobody, &somebody, error),
                          expected);
         assert_int_equal(journal_group_join(journal, id, injection, error), expected);
         const struct journal_group group = group_get(fixture, id);
-        assert_int_equal(group.offset_ns == INT64_MIN, live);
-        assert_int_equal(group.clocks == UINT64_MAX, live);
-        assert_int_equal(group.deadline_ns == 77, live);
+        assert_int_equal(memcmp(&group.skew, &skew, sizeof(skew)) == 0, live);
         assert_int_equal(group.follow == JOURNAL_FOLLOW_EXACT, live);
         assert_int_equal(group.follower.pid == 5, live);
         assert_int_equal(group.follower.start_time == 6, live);
@@ -256,6 +262,9 @@ static void doctored_groups_are_refused(void **state)
         "UPDATE groups SET follower_pid = 4294967297",
         "UPDATE groups SET phase = 4",
         "UPDATE groups SET deadline_ns = 1.5",
+        "UPDATE groups SET begin_ns = 'now'",
+        "UPDATE groups SET shape = printf('%.*c', 1280, 'x')",
+        "UPDATE groups SET profile = printf('%.*c', 64, 'x')",
     };
     const int64_t id = group_plan(fixture, 3, JOURNAL_GROUP_PLANNED);
     journal_fixture_doctor(fixture, "CREATE TABLE kept AS SELECT * FROM groups");

@@ -227,16 +227,20 @@ static void skew_changes_while_live(void **state)
     struct journal_fixture *fixture = *state;
     for (int phase = 0; phase < JOURNAL_PHASE_COUNT; phase++) {
         const int64_t id = journal_fixture_plan(fixture, 1 + phase, (enum journal_phase)phase);
-        const enum journal_code code = journal_set_skew(fixture->journal, id, INT64_MIN, UINT64_MAX,
-                                                        INT64_MAX, &fixture->error);
+        const struct journal_skew skew = {.offset_ns = INT64_MIN,
+                                          .clocks = UINT64_MAX,
+                                          .deadline_ns = INT64_MAX,
+                                          .begin_ns = INT64_MAX,
+                                          .shape = "rate=2",
+                                          .profile = "fast"};
+        const enum journal_code code =
+            journal_set_skew(fixture->journal, id, &skew, &fixture->error);
         struct journal_injection injection;
         assert_int_equal(journal_get(fixture->journal, id, &injection, &fixture->error),
                          JOURNAL_OK);
         const bool live = journal_phase_live((enum journal_phase)phase);
         assert_int_equal(code, live ? JOURNAL_OK : JOURNAL_ILLEGAL);
-        assert_int_equal(injection.offset_ns == INT64_MIN, live);
-        assert_int_equal(injection.clocks == UINT64_MAX, live);
-        assert_int_equal(injection.deadline_ns == INT64_MAX, live);
+        assert_int_equal(memcmp(&injection.skew, &skew, sizeof(skew)) == 0, live);
     }
 }
 
@@ -250,6 +254,7 @@ static void what_is_not_there_is_not_found(void **state)
     pid_t tid;
     const int64_t id = journal_fixture_plan(fixture, 5, JOURNAL_RECOVERED);
     const struct journal_key key = journal_sample(5).key;
+    const struct journal_skew skew = {.offset_ns = 1, .clocks = 1};
 
     journal_assert_error(error, journal_get(fixture->journal, 9, &injection, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
@@ -257,7 +262,7 @@ static void what_is_not_there_is_not_found(void **state)
                          JOURNAL_NOT_FOUND, "process 5");
     journal_assert_error(error, journal_advance(fixture->journal, 9, JOURNAL_GONE, NULL, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
-    journal_assert_error(error, journal_set_skew(fixture->journal, 9, 1, 1, 0, error),
+    journal_assert_error(error, journal_set_skew(fixture->journal, 9, &skew, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
     journal_assert_error(error, journal_registers_begin(fixture->journal, 9, JOURNAL_GONE, error),
                          JOURNAL_NOT_FOUND, "no injection 9");
@@ -376,6 +381,7 @@ static void nothing_else_between_begin_and_commit(void **state)
     size_t size = sizeof(buffer), count;
     pid_t tid;
     static const char why[] = "in the middle of saving registers";
+    const struct journal_skew skew = {.offset_ns = 1, .clocks = 1};
     const int64_t id = journal_fixture_plan(fixture, 1, JOURNAL_PLANNED);
 
     assert_int_equal(journal_registers_begin(journal, id, JOURNAL_INJECTING, error), JOURNAL_OK);
@@ -385,7 +391,7 @@ static void nothing_else_between_begin_and_commit(void **state)
                          why);
     journal_assert_error(error, journal_advance(journal, id, JOURNAL_GONE, NULL, error),
                          JOURNAL_FAILED, why);
-    journal_assert_error(error, journal_set_skew(journal, id, 1, 1, 0, error), JOURNAL_FAILED, why);
+    journal_assert_error(error, journal_set_skew(journal, id, &skew, error), JOURNAL_FAILED, why);
     journal_assert_error(error, journal_get(journal, id, &injection, error), JOURNAL_FAILED, why);
     journal_assert_error(error, journal_find_live(journal, &injection.key, &injection, error),
                          JOURNAL_FAILED, why);

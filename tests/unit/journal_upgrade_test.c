@@ -1,5 +1,5 @@
 /*
- * journal_upgrade_test.c - a journal of version 1, as earlier versions of
+ * journal_upgrade_test.c - a journal of version 1 or 2, as earlier versions of
  * skewctl made it, is upgraded where it lies, with all that it holds, or left as
  * it is.
  */
@@ -69,6 +69,31 @@ static const char version_1[] =
 
     "PRAGMA application_id = 1936418167; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;";
 
+/* What version 2 made of that: likewise. */
+static const char version_2[] =
+    "CREATE TABLE groups ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  boot_id TEXT NOT NULL CHECK (length(CAST(boot_id AS BLOB)) BETWEEN 1 AND 39),"
+    "  pid_namespace INTEGER NOT NULL,"
+    "  selectors TEXT NOT NULL CHECK (length(CAST(selectors AS BLOB)) BETWEEN 1 AND 16383),"
+    "  offset_ns INTEGER NOT NULL,"
+    "  clocks INTEGER NOT NULL,"
+    "  deadline_ns INTEGER NOT NULL,"
+    "  follow INTEGER NOT NULL CHECK (follow BETWEEN 0 AND 2),"
+    "  follower_pid INTEGER NOT NULL CHECK (follower_pid >= 0),"
+    "  follower_start_time INTEGER NOT NULL,"
+    "  phase INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 3),"
+    "  created_ns INTEGER NOT NULL,"
+    "  changed_ns INTEGER NOT NULL);"
+
+    "ALTER TABLE injections ADD COLUMN group_id INTEGER REFERENCES groups (id);"
+    "ALTER TABLE injections ADD COLUMN deadline_ns INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE injections ADD COLUMN inherited INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (inherited BETWEEN 0 AND 1);"
+    "CREATE INDEX injections_of_group ON injections (group_id) WHERE group_id IS NOT NULL;"
+
+    "PRAGMA user_version = 2;";
+
 static const char rows_1[] =
     "INSERT INTO vdso VALUES (1, x'7f454c46');"
     "INSERT INTO injections VALUES (7, '3d4e0b1c-7f6a-4a52-9a0e-0c5f5a9c6b11', 4026531836, 42,"
@@ -79,34 +104,36 @@ static const char rows_1[] =
     "INSERT INTO registers VALUES (1, 7, 42, x'72656773');"
     "INSERT INTO events VALUES (1, 7, 0, 11, ''), (2, 7, 2, 12, '');";
 
-static void journal_1_make(const struct journal_fixture *fixture, const char *more)
+static void journal_make(const struct journal_fixture *fixture, int version, const char *more)
 {
     unlink(fixture->path);
     journal_fixture_doctor(fixture, version_1);
     journal_fixture_doctor(fixture, rows_1);
+    if (version == 2)
+        journal_fixture_doctor(fixture, version_2);
     journal_fixture_doctor(fixture, more);
     journal_fixture_doctor(fixture, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-static void what_it_holds_stays(void **state)
+static void holds_stays(struct journal_fixture *fixture, int version)
 {
-    struct journal_fixture *fixture = *state;
     struct journal_error *error = &fixture->error;
     struct journal_injection injection;
     char buffer[8];
     size_t size = sizeof(buffer);
     pid_t tid;
-    journal_1_make(fixture, "");
+    journal_make(fixture, version, "");
     assert_int_equal(journal_open(fixture->path, &fixture->journal, error), JOURNAL_OK);
-    assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 2);
+    assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 3);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(journal_get(fixture->journal, 7, &injection, error), JOURNAL_OK);
         assert_int_equal(injection.key.pid, 42);
         assert_string_equal(injection.command, "sleep");
-        assert_int_equal(injection.offset_ns, -INT64_C(3600000000000));
+        assert_int_equal(injection.skew.offset_ns, -INT64_C(3600000000000));
         assert_int_equal(injection.phase, JOURNAL_ACTIVE);
         assert_int_equal(injection.group, 0);
-        assert_int_equal(injection.deadline_ns, 0);
+        assert_int_equal(injection.skew.deadline_ns, 0);
+        assert_string_equal(injection.skew.shape, "");
         assert_false(injection.inherited);
         assert_int_equal(injection.patch_count, 1);
         journal_fixture_reopen(fixture);
@@ -121,14 +148,23 @@ static void what_it_holds_stays(void **state)
     assert_int_equal(journal_fixture_plan(fixture, 1, JOURNAL_ACTIVE), 8);
 }
 
-/* Nothing tells an upgraded journal from a new one but what is in it. */
-static void it_becomes_like_a_new_one(void **state)
+static void what_it_holds_stays(void **state)
 {
-    struct journal_fixture *fixture = *state;
+    holds_stays(*state, 1);
+}
+
+static void what_version_2_holds_stays(void **state)
+{
+    holds_stays(*state, 2);
+}
+
+/* Nothing tells an upgraded journal from a new one but what is in it. */
+static void becomes_like_new(struct journal_fixture *fixture, int version)
+{
     char attach[256];
     struct journal *fresh;
     char path[128];
-    journal_1_make(fixture, "");
+    journal_make(fixture, version, "");
     assert_int_equal(journal_open(fixture->path, &fixture->journal, &fixture->error), JOURNAL_OK);
     snprintf(path, sizeof(path), "%s/new.db", fixture->folder);
     assert_int_equal(journal_open(path, &fresh, &fixture->error), JOURNAL_OK);
@@ -154,12 +190,22 @@ static void it_becomes_like_a_new_one(void **state)
     sqlite3_close(database);
 }
 
+static void it_becomes_like_a_new_one(void **state)
+{
+    becomes_like_new(*state, 1);
+}
+
+static void version_2_becomes_like_a_new_one(void **state)
+{
+    becomes_like_new(*state, 2);
+}
+
 static void many_upgrade_it_at_once(void **state)
 {
     struct journal_fixture *fixture = *state;
     for (int round = 0; round < 10; round++) {
         pid_t children[8];
-        journal_1_make(fixture, "");
+        journal_make(fixture, 1 + round % 2, "");
         for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
             children[i] = fork();
             assert_true(children[i] >= 0);
@@ -174,7 +220,7 @@ static void many_upgrade_it_at_once(void **state)
             assert_int_equal(waitpid(children[i], &status, 0), children[i]);
             assert_int_equal(status, 0);
         }
-        assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 2);
+        assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 3);
         assert_int_equal(journal_fixture_count(
                              fixture, "SELECT count(*) FROM injections WHERE group_id IS NULL"),
                          1);
@@ -184,9 +230,9 @@ static void many_upgrade_it_at_once(void **state)
 static void one_that_cannot_be_upgraded_stays_as_it_is(void **state)
 {
     struct journal_fixture *fixture = *state;
-    journal_1_make(fixture, "PRAGMA foreign_keys = OFF; DROP TABLE injections");
+    journal_make(fixture, 1, "PRAGMA foreign_keys = OFF; DROP TABLE injections");
     journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "damaged");
-    journal_1_make(fixture, "CREATE TABLE groups (id)");
+    journal_make(fixture, 1, "CREATE TABLE groups (id)");
     journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "damaged");
     assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 1);
 }
@@ -198,7 +244,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(what_it_holds_stays),
+        WITH_FOLDER(what_version_2_holds_stays),
         WITH_FOLDER(it_becomes_like_a_new_one),
+        WITH_FOLDER(version_2_becomes_like_a_new_one),
         WITH_FOLDER(many_upgrade_it_at_once),
         WITH_FOLDER(one_that_cannot_be_upgraded_stays_as_it_is),
     };
