@@ -3,18 +3,18 @@
 
 #include "command.h"
 #include "journal/groups.h"
+#include "operation.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MINUTE    INT64_C(60000000000)
 #define WORDS_MAX 32
 
-struct fleet fleet_start(const struct state *state)
+struct fleet fleet_start(const struct state *state, bool shaped)
 {
-    struct fleet fleet = {0};
+    struct fleet fleet = {.shaped = shaped};
     for (const char *name = state->members; *name; name += strspn(name, " ")) {
         size_t length = strcspn(name, " ");
         const struct state *member = state_find(name, length);
@@ -26,7 +26,7 @@ struct fleet fleet_start(const struct state *state)
     return fleet;
 }
 
-const char *const *fleet_inject_arguments(const struct fleet *fleet, const char *offset,
+const char *const *fleet_inject_arguments(const struct fleet *fleet, unsigned skew,
                                           const char *more)
 {
     const char **argv = harness_memory(WORDS_MAX * sizeof *argv);
@@ -37,8 +37,9 @@ const char *const *fleet_inject_arguments(const struct fleet *fleet, const char 
         argv[count++] = "--tree";
         argv[count++] = harness_format("%d", fleet->members[i].pid);
     }
-    argv[count++] = "--offset";
-    argv[count++] = offset;
+    struct operation_skew asked = operation_skew(skew, fleet->shaped);
+    for (size_t i = 0; asked.options[i]; i++)
+        argv[count++] = asked.options[i];
     argv[count++] = "--journal";
     argv[count++] = skewctl_journal();
     argv[count++] = more;
@@ -57,7 +58,7 @@ void fleet_expect_right(struct fleet *fleet)
         target_expect_right(&fleet->members[i]);
 }
 
-/* What list says of the members: how many are listed, how many offsets, one of these, and states.
+/* What list says of the members: how many are listed, how many skews, states, and the first skew.
  */
 static const char *members_listed(const struct fleet *fleet)
 {
@@ -68,25 +69,25 @@ static const char *members_listed(const struct fleet *fleet)
     run_expect(&run, 0);
     return json_query(run.out,
                       harness_format("[.injections[] | select(.pid | IN(%s))] |"
-                                     " \"\\(length) \\([.[].skew_ns] | unique | length)"
-                                     " \\(.[0].skew_ns // 0) \\([.[].state] | unique | join(\",\"))"
-                                     "\"",
+                                     " \"\\(length) \\([.[].skew] | unique | length)"
+                                     " \\([.[].state] | unique | join(\",\")) \\(.[0].skew)\"",
                                      pids));
 }
 
 unsigned fleet_listed(const struct fleet *fleet)
 {
-    size_t count, offsets;
-    int64_t offset_ns;
-    char phases[64] = "";
+    size_t count, skews;
+    char phases[64], skew[64];
     const char *listed = members_listed(fleet);
-    if (sscanf(listed, "%zu %zu %" SCNd64 " %63s", &count, &offsets, &offset_ns, phases) < 3)
-        fail_msg("list: %s", listed);
-    if (count == 0)
+    if (sscanf(listed, "%zu", &count) == 1 && count == 0)
         return SKEW_NONE;
-    if (count != fleet->count || offsets != 1 || strcmp(phases, "active") != 0)
+    if (sscanf(listed, "%zu %zu %63s %63[^\n]", &count, &skews, phases, skew) < 4)
+        fail_msg("list: %s", listed);
+    if (count != fleet->count || skews != 1 || strcmp(phases, "active") != 0)
         return 0;
-    return offset_ns == -5 * MINUTE ? SKEW_OLD : offset_ns == 90 * MINUTE ? SKEW_NEW : 0;
+    return strcmp(skew, operation_skew(SKEW_OLD, fleet->shaped).listed) == 0   ? SKEW_OLD
+           : strcmp(skew, operation_skew(SKEW_NEW, fleet->shaped).listed) == 0 ? SKEW_NEW
+                                                                               : 0;
 }
 
 unsigned fleet_agree(struct fleet *fleet, unsigned skews)

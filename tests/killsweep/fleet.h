@@ -12,14 +12,15 @@
 #define FLEET_MAX 8
 
 struct fleet {
+    bool shaped; /* their skews are shapes, operation.h */
     size_t count;
     struct target members[FLEET_MAX];
 };
 
 /* One target for each of the state's members. */
-struct fleet fleet_start(const struct state *state);
+struct fleet fleet_start(const struct state *state, bool shaped);
 /* argv for execv(3): skewctl inject of all of them, as one group; `more` may be NULL. */
-const char *const *fleet_inject_arguments(const struct fleet *fleet, const char *offset,
+const char *const *fleet_inject_arguments(const struct fleet *fleet, unsigned skew,
                                           const char *more);
 void fleet_allow(struct fleet *fleet, unsigned skews);
 /* As target_expect_right of each. */

@@ -32,8 +32,9 @@ static const struct operation_facts *facts_of(const struct sweep *sweep)
 static const char *const *operation_arguments(const struct sweep *sweep, const struct fleet *fleet)
 {
     const struct operation_facts *facts = facts_of(sweep);
-    if (facts->skew)
-        return fleet_inject_arguments(fleet, facts->skew, facts->follows ? "--follow=watch" : NULL);
+    if (facts->injects)
+        return fleet_inject_arguments(fleet, facts->after,
+                                      facts->follows ? "--follow=watch" : NULL);
     return skewctl_arguments(facts->follows ? "follow" : "recover", "--id", GROUP, NULL);
 }
 
@@ -57,8 +58,8 @@ static void prepare(const struct sweep *sweep, struct fleet *fleet)
     unsigned before = facts_of(sweep)->before;
     if (before != SKEW_NONE) {
         fleet_allow(fleet, SKEW_NONE | SKEW_OLD);
-        struct run run = program_run(fleet_inject_arguments(fleet, SKEW_OLD_TEXT, NULL), NULL,
-                                     HARNESS_DEADLINE_MS);
+        struct run run =
+            program_run(fleet_inject_arguments(fleet, SKEW_OLD, NULL), NULL, HARNESS_DEADLINE_MS);
         run_expect(&run, 0);
     }
     fleet_allow(fleet, before | facts_of(sweep)->after);
@@ -112,7 +113,7 @@ static void go_on(struct sweep *sweep, struct fleet *fleet, enum next next)
         follow_again(sweep, fleet, facts->after);
     } else {
         int code = run_code(sweep, operation_arguments(sweep, fleet));
-        if (facts->skew)
+        if (facts->injects)
             assert_int_equal(code, 0);
         fleet_agree(fleet, facts->after);
     }
@@ -131,7 +132,7 @@ static void finish(struct sweep *sweep, struct fleet *fleet, const struct traced
     sweep_count(sweep, traced);
     if (!traced->killed) {
         if (traced->code != (facts->follows ? 128 + SIGTERM : 0) &&
-            (facts->skew || traced->code != DRAINING))
+            (facts->injects || traced->code != DRAINING))
             fail_msg("%s was not killed and ended with %d: %s", facts->name, traced->code,
                      traced->err);
         fleet_allow(fleet, facts->after);
@@ -205,7 +206,7 @@ static long measure_points(struct sweep *sweep, struct fleet *fleet)
 void group_sweep_run(void **state)
 {
     struct sweep *sweep = *state;
-    struct fleet fleet = fleet_start(sweep->state);
+    struct fleet fleet = fleet_start(sweep->state, sweep->shaped);
     put_back(sweep, &fleet);
     struct history history = history_take();
     long points_again =

@@ -7,13 +7,14 @@
  *
  *     killsweep [--every N] [--random N] [--seed N] [--jobs N]
  *               [--operation NAME] [--state NAME] [--from POINT] [--to POINT]
- *               [--of one|group]
+ *               [--of one|group] [--shapes]
  *
  * --every N   only each N-th point, from one that seed, operation and state
  *             choose: N of twice the number of states still meets nearly every
  *             system call in one state or another; 0 for none
  * --random N  that many random deaths for each operation and state; none for groups
  * --of WHAT   only operations on one process, or only those on groups
+ * --shapes    the skews are shapes, rather than offsets
  * --jobs N    that many operations at once, each with a target of its own
  *
  * Exits with 0 only if something was killed and nothing failed. Each sweep runs
@@ -48,6 +49,7 @@ struct options {
     uint64_t seed;
     int operation, state; /* -1 for all */
     int of_groups;        /* likewise */
+    bool shaped;
 };
 
 /* What all processes of the sweep share. */
@@ -136,7 +138,8 @@ static void work(const struct options *options, struct sweep *sweep)
         *sweep = (struct sweep){.operation = (enum operation)operation,
                                 .state = &states[state],
                                 .stop = &shared->stop,
-                                .seed = options->seed};
+                                .seed = options->seed,
+                                .shaped = options->shaped};
         struct result *result = &shared->results[unit];
         long first = options->every ? first_point(options, operation, state) : 0;
         result->failures = sweep_operation(options, sweep, first);
@@ -230,11 +233,17 @@ static int of_groups(const char *text)
 static void options_parse(int count, char **arguments, struct options *options)
 {
     static const struct option known[] = {
-        {"every", required_argument, NULL, 'e'}, {"random", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},  {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 'l'},    {"operation", required_argument, NULL, 'o'},
-        {"state", required_argument, NULL, 't'}, {"of", required_argument, NULL, 'w'},
-        {"jobs", required_argument, NULL, 'j'},  {0},
+        {"every", required_argument, NULL, 'e'},
+        {"random", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},
+        {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 'l'},
+        {"operation", required_argument, NULL, 'o'},
+        {"state", required_argument, NULL, 't'},
+        {"of", required_argument, NULL, 'w'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"shapes", no_argument, NULL, 'p'},
+        {0},
     };
     for (int letter; (letter = getopt_long(count, arguments, "", known, NULL)) != -1;) {
         switch (letter) {
@@ -265,6 +274,9 @@ static void options_parse(int count, char **arguments, struct options *options)
             break;
         case 'w':
             options->of_groups = of_groups(optarg);
+            break;
+        case 'p':
+            options->shaped = true;
             break;
         case 'j':
             options->jobs = number_of(optarg);

@@ -25,11 +25,22 @@ enum operation {
 
 struct operation_facts {
     const char *name;
-    const char *skew;       /* argument of --offset; NULL where it has none */
     unsigned before, after; /* the skew that is there before it, and after it; as in target.h */
+    bool injects;           /* its command is inject, with the skew after it */
     bool group;             /* on a group */
     bool follows;           /* and goes on until a signal ends it */
 };
 extern const struct operation_facts operations[OPERATIONS];
+
+/*
+ * How skewctl is asked for SKEW_OLD or SKEW_NEW, and what list calls it: an offset, alone or with
+ * a shape that adds nothing to it. Of a shape that does, coarse clocks would see nothing for
+ * the tick by which they are behind its beginning.
+ */
+struct operation_skew {
+    const char *listed;
+    const char *options[5]; /* up to and with NULL */
+};
+struct operation_skew operation_skew(unsigned skew, bool shaped);
 
 #endif

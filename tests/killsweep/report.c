@@ -40,10 +40,10 @@ void report_failure(const struct sweep *sweep, FILE *log)
         printf("point %ld, the %s of its system call %ld (number %ld, by the %s thread)",
                sweep->next, sweep->next % 2 ? "exit" : "entry", sweep->next / 2 + 1, sweep->number,
                sweep->attached ? "attached" : "main");
-    printf(
-        "\n  again: scripts/killsweep --seed %lu --operation %s --state %s --from %ld --to %ld%s\n",
-        (unsigned long)sweep->seed, operation, state, sweep->next, sweep->next,
-        sweep->random ? " --every 0 --random 1" : "");
+    printf("\n  again: scripts/killsweep --seed %lu --operation %s --state %s --from %ld --to "
+           "%ld%s%s\n",
+           (unsigned long)sweep->seed, operation, state, sweep->next, sweep->next,
+           sweep->random ? " --every 0 --random 1" : "", sweep->shaped ? " --shapes" : "");
     apart_print(log);
     fflush(stdout);
 }

@@ -25,8 +25,10 @@ static void prepare(const struct sweep *sweep, struct target *target)
     unsigned before = operations[sweep->operation].before;
     if (before != SKEW_NONE) {
         target_allow(target, SKEW_NONE | SKEW_OLD);
-        struct run run = skewctl_run("inject", "-p", harness_format("%d", target->pid), "--offset",
-                                     SKEW_OLD_TEXT, NULL);
+        struct operation_skew skew = operation_skew(SKEW_OLD, sweep->shaped);
+        struct run run =
+            skewctl_run("inject", "-p", harness_format("%d", target->pid), skew.options[0],
+                        skew.options[1], skew.options[2], skew.options[3], NULL);
         run_expect(&run, 0);
         target_allow(target, SKEW_OLD);
     }
@@ -38,9 +40,11 @@ static const char *const *operation_arguments(const struct sweep *sweep,
                                               const struct target *target)
 {
     const char *pid = harness_format("%d", target->pid);
-    const char *skew = operations[sweep->operation].skew;
-    return skew ? skewctl_arguments("inject", "-p", pid, "--offset", skew, NULL)
-                : skewctl_arguments("recover", "-p", pid, NULL);
+    const struct operation_facts *facts = &operations[sweep->operation];
+    struct operation_skew skew = operation_skew(facts->after, sweep->shaped);
+    return facts->injects ? skewctl_arguments("inject", "-p", pid, skew.options[0], skew.options[1],
+                                              skew.options[2], skew.options[3], NULL)
+                          : skewctl_arguments("recover", "-p", pid, NULL);
 }
 
 /*
