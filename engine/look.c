@@ -103,9 +103,19 @@ static enum situation situation_judge(struct look *look, const struct vdso *vdso
 bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
                           uint8_t parameters[IMAGE_PARAMETERS_SIZE])
 {
-    return memory_read(memory, image + image_parameters_offset(), parameters,
-                       IMAGE_PARAMETERS_SIZE) &&
-           image_parameters_parse(parameters, skew);
+    uint8_t again[IMAGE_PARAMETERS_SIZE];
+    uint64_t address = image + image_parameters_offset();
+    for (int tries = 0; tries < LOOK_TRIES; tries++) {
+        if (!memory_read(memory, address, parameters, IMAGE_PARAMETERS_SIZE) ||
+            !memory_read(memory, address, again, sizeof again)) {
+            return false;
+        }
+        /* A read that updates went on in is of no skew: generations only grow. */
+        if (memcmp(parameters, again, sizeof again) == 0) {
+            return image_parameters_parse(parameters, skew);
+        }
+    }
+    return false;
 }
 
 static enum skew_code refuse(const struct look *look, struct skew_error *error, const char *reason,
