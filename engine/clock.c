@@ -155,9 +155,12 @@ static bool offsets_of(int process, struct clock_shift *offsets)
 struct clock_shift clock_shift_read(const struct target *target)
 {
     struct clock_shift theirs, ours;
+    char live[TASK_PATH_SIZE + sizeof "task/"];
     int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool same =
-        self >= 0 && namespace_of(self, "ns/time") == namespace_of(target->directory, "ns/time");
+    /* A leader that has exited is in no namespace any more. */
+    snprintf(live, sizeof live, "task/%d/ns/time", (int)target->live_tid);
+    uint64_t own = self >= 0 ? namespace_of(self, "ns/time") : 0;
+    bool same = self >= 0 && own == namespace_of(target->directory, live);
     bool read =
         self >= 0 && !same && offsets_of(self, &ours) && offsets_of(target->directory, &theirs);
 
