@@ -15,6 +15,7 @@ int command_list(const struct options *options);
 int command_scan(const struct options *options);
 int command_doctor(const struct options *options);
 int command_inspect(const struct options *options);
+int command_watch(const struct options *options);
 
 /* Prints, a line each, what of findings a skew of these clocks leaves as it is; a few at most. */
 void command_warn(pid_t pid, const char *command, const struct skew_finding *findings, size_t count,

@@ -130,6 +130,18 @@ static const struct {
             "reads time without the vDSO, what stands in the way. Stops and changes nothing.",
             "  -p, --pid PID             process to look at\n",
         },
+    [COMMAND_WATCH] =
+        {
+            "-p PID [--clock NAME[,...]] [--interval DURATION] [--count N]",
+            "Show what the clocks of a skewed process show, and the true time, as they go on, "
+            "until\n"
+            "q or ^C, or the process is recovered or exits. Stops and changes nothing.",
+            "  -p, --pid PID             process to look at\n"
+            "      --clock NAME[,...]    clocks to show; those that are skewed and realtime by "
+            "default\n"
+            "      --interval DURATION   time between two samples; 100ms by default\n"
+            "      --count N             end after so many samples\n",
+        },
     [COMMAND_DOCTOR] =
         {
             "[-p PID]",

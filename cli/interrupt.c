@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 static const int signals_end[] = {SIGINT, SIGTERM, SIGHUP};
@@ -44,6 +45,25 @@ void interrupt_hold(void)
 
     sigprocmask(SIG_BLOCK, &end, NULL);
     sigprocmask(SIG_BLOCK, &stop, NULL);
+}
+
+int interrupt_descriptor(void)
+{
+    sigset_t held = set_end();
+    sigset_t stop = set_stop();
+
+    sigorset(&held, &held, &stop);
+    return signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+bool interrupt_stops(void)
+{
+    sigset_t pending;
+    sigset_t stop = set_stop();
+
+    sigpending(&pending);
+    sigandset(&pending, &pending, &stop);
+    return !sigisemptyset(&pending);
 }
 
 int interrupt_take(void)

@@ -8,6 +8,8 @@
 #ifndef SKEWCTL_CLI_INTERRUPT_H
 #define SKEWCTL_CLI_INTERRUPT_H
 
+#include <stdbool.h>
+
 /* Holds the signals back from this thread and from those it creates. */
 void interrupt_hold(void);
 
@@ -16,6 +18,11 @@ void interrupt_hold(void);
  * that asks to end, taking it, or 0. Waits for nothing.
  */
 int interrupt_take(void);
+
+/* For poll(2), for the caller to close: readable while one of them is pending. -1 with errno. */
+int interrupt_descriptor(void);
+/* Whether interrupt_take() would stop here. */
+bool interrupt_stops(void);
 
 /* Takes what is still held, then lets signals have their usual effect again. */
 void interrupt_release(void);

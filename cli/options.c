@@ -17,7 +17,7 @@
 static const char *const commands[] = {
     [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",         [COMMAND_RECOVER] = "recover",
     [COMMAND_LIST] = "list",     [COMMAND_SCAN] = "scan",       [COMMAND_DOCTOR] = "doctor",
-    [COMMAND_FOLLOW] = "follow", [COMMAND_INSPECT] = "inspect",
+    [COMMAND_FOLLOW] = "follow", [COMMAND_INSPECT] = "inspect", [COMMAND_WATCH] = "watch",
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
 
@@ -63,6 +63,8 @@ enum {
     OPTION_ALL,
     OPTION_REPAIR,
     OPTION_CRASHED,
+    OPTION_INTERVAL,
+    OPTION_COUNT,
     OPTION_JOURNAL
 };
 
@@ -97,6 +99,8 @@ static const struct option long_options[] = {
     {"all", no_argument, NULL, OPTION_ALL},
     {"repair", no_argument, NULL, OPTION_REPAIR},
     {"crashed", no_argument, NULL, OPTION_CRASHED},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"count", required_argument, NULL, OPTION_COUNT},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"output", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
@@ -105,15 +109,22 @@ static const struct option long_options[] = {
 
 #define FOR(command) (1u << (command))
 
+#define INTERVAL_MIN_NS   INT64_C(1000000)
+#define INTERVAL_USUAL_NS INT64_C(100000000)
+
 /* Which commands take an option; all of them take those not named here. */
 static unsigned option_commands(int option)
 {
     switch (option) {
     case 'p':
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) |
-               FOR(COMMAND_DOCTOR) | FOR(COMMAND_INSPECT);
-    case OPTION_OFFSET:
+               FOR(COMMAND_DOCTOR) | FOR(COMMAND_INSPECT) | FOR(COMMAND_WATCH);
     case OPTION_CLOCK:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_WATCH);
+    case OPTION_INTERVAL:
+    case OPTION_COUNT:
+        return FOR(COMMAND_WATCH);
+    case OPTION_OFFSET:
     case OPTION_FOR:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_FORCE:
@@ -267,14 +278,15 @@ static enum skew_code offset_parse(const char *text, int64_t *offset_ns)
 /* Counted from now, so that all targets of a command have one deadline. */
 static enum skew_code deadline_parse(const char *text, int64_t *deadline_ns)
 {
-    const char *problem = "it is not above 0";
+    const char *problem;
     struct timespec now;
     int64_t duration;
+    bool read = duration_parse(text, &duration, &problem);
 
-    if (!duration_parse(text, &duration, &problem) || duration <= 0)
+    if (!read || duration <= 0)
         return message_usage("'%.80s' is no time to skew for: %s; write it like 30s, 1h30m or "
                              "250ms, with w, d, h, m, s, ms, us or ns",
-                             text, problem);
+                             text, read ? "it is not above 0" : problem);
     clock_gettime(CLOCK_REALTIME, &now);
     if (__builtin_add_overflow(now.tv_sec * DURATION_SECOND_NS + now.tv_nsec, duration,
                                deadline_ns))
@@ -307,6 +319,34 @@ static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
     struct skew_error error = {0};
 
     return skew_clocks_parse(text, clocks, &error) == SKEW_OK ? SKEW_OK : message_error(&error, "");
+}
+
+static enum skew_code interval_parse(const char *text, int64_t *interval_ns)
+{
+    const char *problem;
+    int64_t interval;
+    bool read = duration_parse(text, &interval, &problem);
+
+    if (!read || interval < INTERVAL_MIN_NS)
+        return message_usage("'%.80s' is no time between two samples: %s; write it like 100ms "
+                             "or 2s",
+                             text, read ? "it is below 1ms" : problem);
+    *interval_ns = interval;
+    return SKEW_OK;
+}
+
+static enum skew_code samples_parse(const char *text, int64_t *samples)
+{
+    size_t length = strspn(text, "0123456789");
+
+    errno = 0;
+    long long count = strtoll(text, NULL, 10);
+    if (length == 0 || text[length] != '\0' || errno == ERANGE || count < 1)
+        return message_usage("'%.80s' is no count of samples: it is not a decimal number from 1 "
+                             "to %lld",
+                             text, LLONG_MAX);
+    *samples = count;
+    return SKEW_OK;
 }
 
 /* What has been named so far, to find what is missing or contradicts itself. */
@@ -395,6 +435,10 @@ static enum skew_code option_store(int option, char *value, enum command command
     case OPTION_CRASHED:
         options->crashed = true;
         return SKEW_OK;
+    case OPTION_INTERVAL:
+        return interval_parse(value, &options->interval_ns);
+    case OPTION_COUNT:
+        return samples_parse(value, &options->samples);
     case OPTION_JOURNAL:
         if (*value == '\0')
             return message_usage("--journal names no file: its value is empty; give a path");
@@ -475,8 +519,10 @@ static enum skew_code options_check(enum command command, const struct options *
                                  "it, or without --id those that have lost their followers");
         return SKEW_OK;
     case COMMAND_INSPECT:
+    case COMMAND_WATCH:
         if (!options->pids.count)
-            return message_usage("inspect has no process to look at; give one with -p PID");
+            return message_usage("%s has no process to look at; give one with -p PID",
+                                 commands[command]);
         __attribute__((fallthrough));
     case COMMAND_DOCTOR:
     case COMMAND_SCAN:
@@ -496,7 +542,7 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
     enum skew_code code = SKEW_OK;
     int option;
 
-    *options = (struct options){0};
+    *options = (struct options){.interval_ns = INTERVAL_USUAL_NS};
     opterr = 0;
     const char *letters = command == COMMAND_RUN ? short_options_run : short_options;
     while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {

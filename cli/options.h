@@ -14,7 +14,8 @@ enum command {
     COMMAND_LIST,
     COMMAND_SCAN,
     COMMAND_DOCTOR,
-    COMMAND_INSPECT
+    COMMAND_INSPECT,
+    COMMAND_WATCH
 };
 
 /* Whom to work on, besides single processes. Names belong to the command line. */
@@ -47,6 +48,8 @@ struct options {
     int64_t begin_ns;    /* CLOCK_REALTIME, when the shape begins; 0 where there is none */
     uint64_t clocks;     /* 0: the default set */
     int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0: never */
+    int64_t interval_ns; /* watch: between two samples */
+    int64_t samples;     /* watch: after which it ends; 0: never */
     struct number_list pids;
     struct number_list ids;    /* of injections, */
     struct number_list groups; /* and of groups */

@@ -89,17 +89,12 @@ static bool cell_skew(char *cell, const struct skew_report *report)
                        report->offset_ns == 0 ? "" : " ", shape_format(&report->shape, text));
 }
 
-/* RFC 3339 in UTC; times count nanoseconds of CLOCK_REALTIME. */
+/* Of CLOCK_REALTIME; unless it is not known. */
 static bool cell_time(char *cell, int64_t time_ns)
 {
-    time_t seconds = time_ns / DURATION_SECOND_NS;
-    struct tm utc;
-    char text[40];
+    char text[TEXT_TIME_MAX];
 
-    if (time_ns <= 0 || !gmtime_r(&seconds, &utc))
-        return false;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    return cell_printf(cell, "%s.%09" PRId64 "Z", text, time_ns % DURATION_SECOND_NS);
+    return time_ns > 0 && cell_printf(cell, "%s", text_time(time_ns, 9, "Z", text));
 }
 
 /*

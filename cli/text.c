@@ -3,9 +3,13 @@
  */
 #include "cli/text.h"
 
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#include "engine/duration.h"
 
 /*
  * The length of the UTF-8 sequence at text, and its code point; 0 if it is none
@@ -67,5 +71,24 @@ const char *text_escape(const char *text, bool controls, char *buffer, size_t si
         from += length;
     }
     *to = '\0';
+    return buffer;
+}
+
+const char *text_time(int64_t time_ns, int decimals, const char *zone,
+                      char buffer[static TEXT_TIME_MAX])
+{
+    time_t seconds = time_ns / DURATION_SECOND_NS;
+    int64_t rest = time_ns % DURATION_SECOND_NS;
+    struct tm utc;
+    char day[24], fraction[24];
+
+    if (rest < 0) {
+        seconds--;
+        rest += DURATION_SECOND_NS;
+    }
+    gmtime_r(&seconds, &utc);
+    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(fraction, sizeof fraction, "%09" PRId64, rest);
+    snprintf(buffer, TEXT_TIME_MAX, "%s.%.*s%s", day, decimals, fraction, zone);
     return buffer;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Room for `length` bytes when every one of them is escaped. */
 #define TEXT_ESCAPED_SIZE(length) (4 * (length) + 1)
@@ -19,5 +20,13 @@
  * terminated. Returns buffer. Does not depend on the locale.
  */
 const char *text_escape(const char *text, bool controls, char *buffer, size_t size);
+
+/*
+ * Nanoseconds since 1970 as RFC 3339 in UTC with that many decimals of a second, 1 to 9, cut
+ * off, and `zone` behind it, as "Z". Returns buffer.
+ */
+#define TEXT_TIME_MAX 48
+const char *text_time(int64_t time_ns, int decimals, const char *zone,
+                      char buffer[static TEXT_TIME_MAX]);
 
 #endif

@@ -392,6 +392,44 @@ enum skew_code skew_list(struct skew_engine *engine, bool history, struct skew_r
                          size_t *count, struct skew_error *error);
 
 /*
+ * Watching: what the clocks of a skewed process show, without stopping it or writing into it;
+ * needs no journal. A sample is what clock_gettime(2) in the process would return, from
+ * the parameters in force there (engine/image.h) and this machine's clocks, in nanoseconds.
+ */
+struct skew_reading {
+    clockid_t clock;
+    bool known;  /* else this kernel has no such clock, or its time namespace is not to be seen */
+    bool skewed; /* it is one of the skewed, and its skew has not ended */
+    int64_t true_ns;  /* what it would show without the skew, in the process's time namespace */
+    int64_t shown_ns; /* exactly what it shows where the true reading is that */
+};
+#define SKEW_READINGS_MAX 12
+struct skew_sample {
+    /* As from skew_list(), but for what the journal alone knows. Where the state is neither
+       ACTIVE nor EXPIRED the watch is over, there are no readings, and the note says why. */
+    struct skew_report report;
+    int64_t now_ns;    /* the true CLOCK_REALTIME */
+    int64_t spread_ns; /* all was read within this; the same skew was in force throughout */
+    size_t count;
+    struct skew_reading readings[SKEW_READINGS_MAX]; /* by ascending clockid_t */
+};
+struct skew_sampler;
+
+/* SKEW_NOT_FOUND where there is no such process, or it is not skewed by skewctl. */
+enum skew_code skew_sampler_open(pid_t pid, struct skew_sampler **sampler,
+                                 struct skew_error *error);
+/*
+ * Reads these clocks; of 0, those that are skewed and CLOCK_REALTIME. If the process executes
+ * another program and that is skewed, too, the next sample is of that one. SKEW_OK also for
+ * the end of the watch; SKEW_FAILED where the process could not be looked at for now.
+ */
+enum skew_code skew_sampler_take(struct skew_sampler *sampler, uint64_t clocks,
+                                 struct skew_sample *sample, struct skew_error *error);
+/* For poll(2): readable once the process has exited. -1 before Linux 5.3. */
+int skew_sampler_descriptor(const struct skew_sampler *sampler);
+void skew_sampler_close(struct skew_sampler *sampler); /* NULL does nothing */
+
+/*
  * Following a group: processes that come to belong to it, and those of it that execute
  * another program, get its skew. Runs until the group has no members any more, is recovered,
  * or SIGINT, SIGTERM or SIGHUP comes: then it stays skewed and can be followed again, as it
