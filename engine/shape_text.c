@@ -85,8 +85,8 @@ static const char *rate_parse(const char *text, struct shape_part *part)
     } units[] = {{"%", 2}, {"ppm", 6}, {"ppb", 9}};
     wide numerator;
     unsigned decimals;
-    bool down = *text == '-';
-    text += down || *text == '+';
+    bool down = *text == '-', sign = down || *text == '+';
+    text += sign;
     const char *problem = decimal_parse(&text, &numerator, &decimals);
     bool relative = false;
     if (problem != NULL) {
@@ -102,6 +102,10 @@ static const char *rate_parse(const char *text, struct shape_part *part)
     if (*text != '\0') {
         return "a rate is a number, or one with %, ppm or ppb";
     }
+    /* "+200" is rather ppm forgotten than two hundred times as fast. */
+    if (sign && !relative) {
+        return "a rate with a sign is one with %, ppm or ppb";
+    }
     while (decimals > DECIMALS_MAX && numerator % 10 == 0) {
         numerator /= 10;
         decimals--;
@@ -112,7 +116,7 @@ static const char *rate_parse(const char *text, struct shape_part *part)
     if (decimals > DECIMALS_MAX) {
         return "it has more than 18 decimals";
     }
-    if (numerator / power_of_ten(decimals) >= SHAPE_RATE_MAX || (down && !relative)) {
+    if (numerator / power_of_ten(decimals) >= SHAPE_RATE_MAX) {
         return "a rate is from 0 to less than 1000";
     }
     wide size = ratio(numerator, decimals);

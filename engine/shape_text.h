@@ -1,7 +1,7 @@
 /*
  * shape_text.h - shapes as text, in the words of the command line:
  *
- *   rate=1.0002  or +200ppm, -0.5%, 30ppb; 0 freezes
+ *   rate=1.0002  or +200ppm, -0.5%, 30ppb, and only these with a sign; 0 freezes
  *   ramp=-500ms/10m
  *   smear=1s/1d  or 1s alone, over a day; negative where a second is left out
  *   strobe=200ms/10ms
