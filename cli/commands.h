@@ -17,6 +17,9 @@ int command_doctor(const struct options *options);
 int command_inspect(const struct options *options);
 int command_watch(const struct options *options);
 
+/* Says which clocks go back that never do otherwise, unless that is refused. */
+void command_warn_back(const struct skew_request *request);
+
 /* Prints, a line each, what of findings a skew of these clocks leaves as it is; a few at most. */
 void command_warn(pid_t pid, const char *command, const struct skew_finding *findings, size_t count,
                   uint64_t clocks);

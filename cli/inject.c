@@ -56,6 +56,7 @@ static int inject_follow(const struct options *options, const struct skew_reques
         status = group_inject(engine, options, request, &group);
         skew_engine_close(engine);
         if (group != 0 && (status == SKEW_OK || status == SKEW_PARTIAL)) {
+            command_warn_back(request);
             int followed = follow_group(options, group, notices);
             status = followed != SKEW_OK ? followed : status;
         }
@@ -85,5 +86,7 @@ int command_inject(const struct options *options)
     else
         status = batch_run(engine, options, options->pids.count, inject_one, update_children, NULL);
     skew_engine_close(engine);
+    if (status == SKEW_OK || status == SKEW_PARTIAL)
+        command_warn_back(&request);
     return status;
 }

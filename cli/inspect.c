@@ -23,6 +23,17 @@ int command_inspect(const struct options *options)
     return (int)code;
 }
 
+void command_warn_back(const struct skew_request *request)
+{
+    uint64_t clocks = skew_clocks_set_back(request);
+    char names[256];
+
+    if (clocks && (request->force || request->shape.count == 0))
+        message_print("clock %s %s with this, which programs rely on it never to do",
+                      skew_clocks_format(clocks, names, sizeof names),
+                      request->shape.count ? "goes back" : "is set back");
+}
+
 /* More would hide what else is said. */
 #define WARNINGS_MAX 4
 

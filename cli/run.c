@@ -116,6 +116,7 @@ static int helper_run(const struct options *options, struct helper *helper, pid_
         code = command_open_engine(options, false, &engine);
     if (code != SKEW_OK)
         return (int)code;
+    command_warn_back(&run.request);
     code = skew_run(engine, &run, &report, &end, &error);
     skew_engine_close(engine);
     if (code == SKEW_OK && watches && !end.signal && !end.over)

@@ -247,6 +247,13 @@ static const uint64_t steady =
     SKEW_CLOCK_BIT(CLOCK_MONOTONIC_COARSE) | SKEW_CLOCK_BIT(CLOCK_BOOTTIME) |
     SKEW_CLOCK_BIT(CLOCK_BOOTTIME_ALARM);
 
+uint64_t skew_clocks_set_back(const struct skew_request *request)
+{
+    bool back = request->offset_ns < 0 || shape_goes_back(&request->shape);
+
+    return back ? request->clocks & steady : 0;
+}
+
 enum skew_code clock_shape_check(uint64_t clocks, int64_t offset_ns, const struct shape *shape,
                                  struct clock_shift shift, bool force, struct skew_error *error)
 {

@@ -122,6 +122,12 @@ struct skew_request {
     bool dry_run;     /* look and decide, change nothing, journal nothing */
 };
 
+/*
+ * The clocks of the request that go back with it, though they never do otherwise: the monotonic
+ * and boot time ones. With a negative offset they do once, when it comes into force.
+ */
+uint64_t skew_clocks_set_back(const struct skew_request *request);
+
 /* An offset measured in the target: skewed minus true, true within +-uncertainty. */
 struct skew_measurement {
     bool valid;

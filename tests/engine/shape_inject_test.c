@@ -149,9 +149,11 @@ static void what_cannot_be_is_refused(void **state)
     run =
         skewctl_run("inject", "-p", pid_text(reader), "--clock", "monotonic", "--rate", "0", NULL);
     run_expect(&run, 0);
-    run = skewctl_run("inject", "-p", pid_text(reader), "--clock", "monotonic", "--strobe", "1s/1s",
-                      "--force", NULL);
+    assert_null(strstr(run.err, "goes back"));
+    run = skewctl_run("inject", "-p", pid_text(reader), "--clock", "monotonic,realtime", "--strobe",
+                      "1s/1s", "--force", NULL);
     run_expect(&run, 0);
+    assert_non_null(strstr(run.err, "clock monotonic goes back with this"));
     run = skewctl_run("recover", "-p", pid_text(reader), NULL);
     run_expect(&run, 0);
     snapshot_expect(&before, reader->pid);
