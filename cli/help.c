@@ -39,7 +39,7 @@ static const char common_options[] =
     "      --sine OFFSET/PERIOD  a wave: 250ms/60s\n"                                              \
     "      --jitter OFFSET[/TIME][,seed=N]  noise, changing every 1ms: 5ms,seed=7\n"               \
     "      --step TIME:OFFSET[,...]  offsets from later on: 30s:+250ms,60s:-250ms\n"               \
-    "                            these add up, on clocks of single processes\n"
+    "                            these add up, from now on\n"
 
 #define SUSPEND_SECCOMP                                                                            \
     "      --suspend-seccomp     suspend a seccomp filter that forbids the calls needed.\n"        \
