@@ -41,6 +41,11 @@ static const char common_options[] =
     "      --step TIME:OFFSET[,...]  offsets from later on: 30s:+250ms,60s:-250ms\n"               \
     "                            these add up, from now on\n"
 
+#define OFFSET                                                                                     \
+    "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"         \
+    "      --at TIME             the time to show now, instead: 2027-02-28T23:59:50Z, "            \
+    "@1999999999\n"
+
 #define SUSPEND_SECCOMP                                                                            \
     "      --suspend-seccomp     suspend a seccomp filter that forbids the calls needed.\n"        \
     "                            NOT SAFE: if skewctl dies in such a call, the filter judges "     \
@@ -63,9 +68,7 @@ static const struct {
             "      --follow[=WAY]        go on: skew also who is born, execs or joins later; "
             "watch,\n"
             "                            from outside, or exact, attached to all of them\n"
-            "      --detach              with --follow: go on in the background\n"
-            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, "
-            "-10m100ns\n" SHAPES
+            "      --detach              with --follow: go on in the background\n" OFFSET SHAPES
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"
@@ -80,8 +83,7 @@ static const struct {
             "Execute a command, skewed from its first instruction. Ends as the command does; 126 "
             "and\n"
             "127 where that cannot be executed or is not found.",
-            "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, "
-            "-10m100ns\n" SHAPES
+            OFFSET SHAPES
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"

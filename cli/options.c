@@ -4,15 +4,17 @@
 #include "cli/options.h"
 
 #include "cli/message.h"
+#include "cli/skew_option.h"
 #include "engine/duration.h"
-#include "engine/shape_text.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *const commands[] = {
     [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",         [COMMAND_RECOVER] = "recover",
@@ -38,18 +40,9 @@ bool command_find(const char *name, enum command *command)
 
 /* Options with a letter are known by it, the others by these. */
 enum {
-    OPTION_OFFSET = 256,
-    OPTION_CLOCK,
-    OPTION_FOR,
-    /* As enum shape_kind, in its order. */
-    OPTION_RATE,
-    OPTION_RAMP,
-    OPTION_SMEAR,
-    OPTION_STROBE,
-    OPTION_SINE,
-    OPTION_JITTER,
-    OPTION_STEP,
-    OPTION_FORCE,
+    /* From here on those of enum skew_option. */
+    OPTION_SKEW = 256,
+    OPTION_FORCE = OPTION_SKEW + SKEW_OPTION_COUNT,
     OPTION_DRY_RUN,
     OPTION_SUSPEND_SECCOMP,
     OPTION_TREE,
@@ -68,23 +61,22 @@ enum {
     OPTION_JOURNAL
 };
 
-_Static_assert(OPTION_STEP - OPTION_RATE == (int)SHAPE_STEP, "one option for each kind");
-
 static const char short_options[] = ":p:o:h";
 /* Stops at the first argument that is no option: the rest is a command's. */
 static const char short_options_run[] = "+:p:o:h";
 static const struct option long_options[] = {
     {"pid", required_argument, NULL, 'p'},
-    {"offset", required_argument, NULL, OPTION_OFFSET},
-    {"clock", required_argument, NULL, OPTION_CLOCK},
-    {"for", required_argument, NULL, OPTION_FOR},
-    {"rate", required_argument, NULL, OPTION_RATE},
-    {"ramp", required_argument, NULL, OPTION_RAMP},
-    {"smear", required_argument, NULL, OPTION_SMEAR},
-    {"strobe", required_argument, NULL, OPTION_STROBE},
-    {"sine", required_argument, NULL, OPTION_SINE},
-    {"jitter", required_argument, NULL, OPTION_JITTER},
-    {"step", required_argument, NULL, OPTION_STEP},
+    {"offset", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_OFFSET},
+    {"at", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_AT},
+    {"clock", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_CLOCK},
+    {"for", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_FOR},
+    {"rate", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_RATE},
+    {"ramp", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_RAMP},
+    {"smear", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_SMEAR},
+    {"strobe", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_STROBE},
+    {"sine", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_SINE},
+    {"jitter", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_JITTER},
+    {"step", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_STEP},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
@@ -112,21 +104,25 @@ static const struct option long_options[] = {
 #define INTERVAL_MIN_NS   INT64_C(1000000)
 #define INTERVAL_USUAL_NS INT64_C(100000000)
 
+static bool is_skew_option(int option)
+{
+    return option >= OPTION_SKEW && option < OPTION_SKEW + SKEW_OPTION_COUNT;
+}
+
 /* Which commands take an option; all of them take those not named here. */
 static unsigned option_commands(int option)
 {
+    if (option == OPTION_SKEW + SKEW_OPTION_CLOCK)
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_WATCH);
+    if (is_skew_option(option))
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     switch (option) {
     case 'p':
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) |
                FOR(COMMAND_DOCTOR) | FOR(COMMAND_INSPECT) | FOR(COMMAND_WATCH);
-    case OPTION_CLOCK:
-        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_WATCH);
     case OPTION_INTERVAL:
     case OPTION_COUNT:
         return FOR(COMMAND_WATCH);
-    case OPTION_OFFSET:
-    case OPTION_FOR:
-        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_FORCE:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_FOLLOW);
     case OPTION_DRY_RUN:
@@ -264,63 +260,6 @@ static enum skew_code selector_parse(enum skew_select_kind kind, const char *opt
     return selector_add(kind, 0, text, list);
 }
 
-static enum skew_code offset_parse(const char *text, int64_t *offset_ns)
-{
-    const char *problem;
-
-    if (duration_parse(text, offset_ns, &problem))
-        return SKEW_OK;
-    return message_usage("'%.80s' is no offset: %s; write it like -5m, +1h30m or 250ms, with w, d, "
-                         "h, m, s, ms, us or ns",
-                         text, problem);
-}
-
-/* Counted from now, so that all targets of a command have one deadline. */
-static enum skew_code deadline_parse(const char *text, int64_t *deadline_ns)
-{
-    const char *problem;
-    struct timespec now;
-    int64_t duration;
-    bool read = duration_parse(text, &duration, &problem);
-
-    if (!read || duration <= 0)
-        return message_usage("'%.80s' is no time to skew for: %s; write it like 30s, 1h30m or "
-                             "250ms, with w, d, h, m, s, ms, us or ns",
-                             text, read ? "it is not above 0" : problem);
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (__builtin_add_overflow(now.tv_sec * DURATION_SECOND_NS + now.tv_nsec, duration,
-                               deadline_ns))
-        return message_usage(
-            "--for '%.80s' ends after the year 2262; leave it out, for a skew that "
-            "does not end by itself",
-            text);
-    return SKEW_OK;
-}
-
-/* All parts begin together. */
-static enum skew_code shape_part_parse(enum shape_kind kind, const char *text,
-                                       struct options *options)
-{
-    const char *problem;
-    struct timespec now;
-
-    if (!shape_value_parse(kind, text, &options->shape, &problem))
-        return message_usage("--%s '%.80s' makes no sense: %s; see skewctl inject --help",
-                             shape_kind_name(kind), text, problem);
-    if (options->begin_ns == 0) {
-        clock_gettime(CLOCK_REALTIME, &now);
-        options->begin_ns = now.tv_sec * DURATION_SECOND_NS + now.tv_nsec;
-    }
-    return SKEW_OK;
-}
-
-static enum skew_code clocks_parse(const char *text, uint64_t *clocks)
-{
-    struct skew_error error = {0};
-
-    return skew_clocks_parse(text, clocks, &error) == SKEW_OK ? SKEW_OK : message_error(&error, "");
-}
-
 static enum skew_code interval_parse(const char *text, int64_t *interval_ns)
 {
     const char *problem;
@@ -349,12 +288,6 @@ static enum skew_code samples_parse(const char *text, int64_t *samples)
     return SKEW_OK;
 }
 
-/* What has been named so far, to find what is missing or contradicts itself. */
-struct named {
-    bool offset;
-    bool clock;
-};
-
 /* NULL for the command's usual way. */
 static enum skew_code follow_parse(const char *text, enum command command,
                                    enum skew_follow_mode *mode)
@@ -372,8 +305,10 @@ static enum skew_code follow_parse(const char *text, enum command command,
 }
 
 static enum skew_code option_store(int option, char *value, enum command command,
-                                   struct options *options, struct named *named)
+                                   struct options *options)
 {
+    if (is_skew_option(option))
+        return skew_option_store((enum skew_option)(option - OPTION_SKEW), value, options);
     switch (option) {
     case 'p':
         return numbers_parse(value, "process id", INT_MAX, &options->pids);
@@ -395,28 +330,6 @@ static enum skew_code option_store(int option, char *value, enum command command
     case OPTION_DETACH:
         options->detach = true;
         return SKEW_OK;
-    case OPTION_OFFSET:
-        if (named->offset)
-            return message_usage("--offset is given twice; give it once, it is the whole skew");
-        named->offset = true;
-        return offset_parse(value, &options->offset_ns);
-    case OPTION_CLOCK:
-        if (named->clock)
-            return message_usage("--clock is given twice; give it once, with commas");
-        named->clock = true;
-        return clocks_parse(value, &options->clocks);
-    case OPTION_FOR:
-        if (options->deadline_ns)
-            return message_usage("--for is given twice; give it once");
-        return deadline_parse(value, &options->deadline_ns);
-    case OPTION_RATE:
-    case OPTION_RAMP:
-    case OPTION_SMEAR:
-    case OPTION_STROBE:
-    case OPTION_SINE:
-    case OPTION_JITTER:
-    case OPTION_STEP:
-        return shape_part_parse((enum shape_kind)(option - OPTION_RATE), value, options);
     case OPTION_FORCE:
         options->force = true;
         return SKEW_OK;
@@ -452,6 +365,15 @@ static enum skew_code option_store(int option, char *value, enum command command
     }
 }
 
+/* By the call itself: its reading through the vDSO may be skewed, as that of any process. */
+static int64_t realtime_now(void)
+{
+    struct timespec now = {0};
+
+    syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+    return now.tv_sec * DURATION_SECOND_NS + now.tv_nsec;
+}
+
 /* getopt_long() returned ':' or '?': says why. */
 static enum skew_code option_refuse(int result, enum command command, char **argv)
 {
@@ -460,7 +382,7 @@ static enum skew_code option_refuse(int result, enum command command, char **arg
 
     if (result == ':')
         return message_usage("%.80s needs a value; see skewctl %s --help", last, name);
-    if (optopt >= OPTION_OFFSET || (optopt && strncmp(last, "--", 2) == 0))
+    if (optopt >= OPTION_SKEW || (optopt && strncmp(last, "--", 2) == 0))
         return message_usage("--%s takes no value; see skewctl %s --help", option_name(optopt),
                              name);
     if (optopt)
@@ -469,8 +391,7 @@ static enum skew_code option_refuse(int result, enum command command, char **arg
         "there is no option %.80s, or it stands for several; see skewctl %s --help", last, name);
 }
 
-static enum skew_code options_check(enum command command, const struct options *options,
-                                    const struct named *named)
+static enum skew_code options_check(enum command command, const struct options *options)
 {
     bool processes = options->pids.count != 0 || options->selectors.count != 0;
     bool ids = options->ids.count != 0 || options->groups.count != 0;
@@ -494,16 +415,16 @@ static enum skew_code options_check(enum command command, const struct options *
             return message_usage("--detach is for --follow, which is what would go on");
         if (options->follow && options->dry_run)
             return message_usage("--dry-run changes nothing that --follow could go on with");
-        if (!named->offset && options->shape.count == 0)
-            return message_usage("inject has no offset to add; give one, like --offset -5m, or a "
-                                 "--rate or the like");
+        if (!skew_option_any(options))
+            return message_usage("inject has no skew to make; give one, like --offset -5m, or an "
+                                 "--at, a --rate or the like");
         return SKEW_OK;
     case COMMAND_RUN:
         if (!options->arguments)
             return message_usage("run has no command to execute; give one behind --");
-        if (!named->offset && options->shape.count == 0)
-            return message_usage("run has no offset to add; give one, like --offset -5m, or a "
-                                 "--rate or the like");
+        if (!skew_option_any(options))
+            return message_usage("run has no skew to make; give one, like --offset -5m, or an "
+                                 "--at, a --rate or the like");
         return SKEW_OK;
     case COMMAND_RECOVER:
         if (ways == 0)
@@ -538,11 +459,10 @@ static enum skew_code options_check(enum command command, const struct options *
 
 enum skew_code options_parse(enum command command, int argc, char **argv, struct options *options)
 {
-    struct named named = {0};
     enum skew_code code = SKEW_OK;
     int option;
 
-    *options = (struct options){.interval_ns = INTERVAL_USUAL_NS};
+    *options = (struct options){.begun_ns = realtime_now(), .interval_ns = INTERVAL_USUAL_NS};
     opterr = 0;
     const char *letters = command == COMMAND_RUN ? short_options_run : short_options;
     while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
@@ -555,7 +475,7 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
         if (!(option_commands(option) & FOR(command)))
             return message_usage("%s takes no --%s; see skewctl %s --help", commands[command],
                                  option_name(option), commands[command]);
-        code = option_store(option, optarg, command, options, &named);
+        code = option_store(option, optarg, command, options);
         if (code != SKEW_OK)
             return code;
     }
@@ -564,7 +484,7 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
     else if (optind < argc)
         return message_usage("'%.80s' stands alone, without an option; see skewctl %s --help",
                              argv[optind], commands[command]);
-    return options_check(command, options, &named);
+    return options_check(command, options);
 }
 
 void options_free(struct options *options)

@@ -43,6 +43,8 @@ struct options {
     bool suspend_seccomp;
     enum skew_follow_mode follow; /* inject: and what comes later; run: and what is executed */
     const char *journal;          /* NULL: the default place */
+    int64_t begun_ns;             /* CLOCK_REALTIME, when the command was begun */
+    unsigned given;               /* which of enum skew_option, 1 << it each */
     int64_t offset_ns;
     struct shape shape;  /* besides the offset */
     int64_t begin_ns;    /* CLOCK_REALTIME, when the shape begins; 0 where there is none */
