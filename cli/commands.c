@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 
+#include <string.h>
+
 enum skew_code command_open_engine(const struct options *options, bool journal_optional,
                                    struct skew_engine **engine)
 {
@@ -36,7 +38,7 @@ void command_recover_expired(struct skew_engine *engine)
 
 struct skew_request request_from(const struct options *options)
 {
-    return (struct skew_request){
+    struct skew_request request = {
         .offset_ns = options->offset_ns,
         .clocks = options->clocks,
         .deadline_ns = options->deadline_ns,
@@ -45,4 +47,7 @@ struct skew_request request_from(const struct options *options)
         .force = options->force,
         .dry_run = options->dry_run,
     };
+
+    memcpy(request.profile, options->profile, sizeof request.profile);
+    return request;
 }

@@ -44,7 +44,9 @@ static const char common_options[] =
 #define OFFSET                                                                                     \
     "      --offset DURATION     what to add to the time: -5m, +1h30m, 250ms, -10m100ns\n"         \
     "      --at TIME             the time to show now, instead: 2027-02-28T23:59:50Z, "            \
-    "@1999999999\n"
+    "@1999999999\n"                                                                                \
+    "      --profile FILE        these and the following as a JSON file says; "                    \
+    "docs/profiles has some\n"
 
 #define SUSPEND_SECCOMP                                                                            \
     "      --suspend-seccomp     suspend a seccomp filter that forbids the calls needed.\n"        \

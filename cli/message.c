@@ -9,14 +9,23 @@
 #include <stdio.h>
 
 /* Holds every error of the engine: target, message and advice. */
-#define LINE_MAX_BYTES 768
+#define LINE_MAX_BYTES 1024
+
+static const char *about = "";
+
+void message_about(const char *subject)
+{
+    about = subject;
+}
 
 __attribute__((format(printf, 1, 0))) static void message_vprint(const char *format, va_list values)
 {
     char line[LINE_MAX_BYTES];
     char escaped[TEXT_ESCAPED_SIZE(LINE_MAX_BYTES)];
 
-    vsnprintf(line, sizeof line, format, values);
+    int length = snprintf(line, sizeof line, "%.256s", about);
+
+    vsnprintf(line + length, sizeof line - (size_t)length, format, values);
     /* One call, so that lines of several processes do not mix. */
     fprintf(stderr, "skewctl: %s\n", text_escape(line, true, escaped, sizeof escaped));
 }

@@ -7,6 +7,9 @@
 
 #include "engine/skewctl.h"
 
+/* From now on every line begins with that text, which stays the caller's; "" for nothing. */
+void message_about(const char *subject);
+
 /* Prints "skewctl: " and the line, without a newline of the caller's. */
 __attribute__((format(printf, 1, 2))) void message_print(const char *format, ...);
 

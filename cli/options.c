@@ -4,6 +4,7 @@
 #include "cli/options.h"
 
 #include "cli/message.h"
+#include "cli/profile.h"
 #include "cli/skew_option.h"
 #include "engine/duration.h"
 
@@ -42,7 +43,8 @@ bool command_find(const char *name, enum command *command)
 enum {
     /* From here on those of enum skew_option. */
     OPTION_SKEW = 256,
-    OPTION_FORCE = OPTION_SKEW + SKEW_OPTION_COUNT,
+    OPTION_PROFILE = OPTION_SKEW + SKEW_OPTION_COUNT,
+    OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_SUSPEND_SECCOMP,
     OPTION_TREE,
@@ -77,6 +79,7 @@ static const struct option long_options[] = {
     {"sine", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_SINE},
     {"jitter", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_JITTER},
     {"step", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_STEP},
+    {"profile", required_argument, NULL, OPTION_PROFILE},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
@@ -114,7 +117,7 @@ static unsigned option_commands(int option)
 {
     if (option == OPTION_SKEW + SKEW_OPTION_CLOCK)
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_WATCH);
-    if (is_skew_option(option))
+    if (is_skew_option(option) || option == OPTION_PROFILE)
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     switch (option) {
     case 'p':
@@ -330,6 +333,8 @@ static enum skew_code option_store(int option, char *value, enum command command
     case OPTION_DETACH:
         options->detach = true;
         return SKEW_OK;
+    case OPTION_PROFILE:
+        return profile_store(value, options);
     case OPTION_FORCE:
         options->force = true;
         return SKEW_OK;

@@ -45,6 +45,7 @@ struct options {
     const char *journal;          /* NULL: the default place */
     int64_t begun_ns;             /* CLOCK_REALTIME, when the command was begun */
     unsigned given;               /* which of enum skew_option, 1 << it each */
+    char profile[64];             /* the name of the one that was given; empty for none */
     int64_t offset_ns;
     struct shape shape;  /* besides the offset */
     int64_t begin_ns;    /* CLOCK_REALTIME, when the shape begins; 0 where there is none */

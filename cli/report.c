@@ -77,16 +77,33 @@ static bool cell_shape(char *cell, const struct shape *shape)
     return cell_printf(cell, "%s", shape_format(shape, text));
 }
 
-/* The offset, unless it is 0 and there is a shape; then the shape. */
-static bool cell_skew(char *cell, const struct skew_report *report)
+const char *report_skew_text(int64_t offset_ns, const struct shape *shape,
+                             char buffer[static REPORT_SKEW_SIZE])
 {
     char offset[DURATION_TEXT_MAX], text[SHAPE_TEXT_MAX];
 
-    if (report->shape.count == 0)
-        return cell_duration(cell, report->offset_ns);
-    return cell_printf(cell, "%s%s%s",
-                       report->offset_ns == 0 ? "" : duration_format(report->offset_ns, offset),
-                       report->offset_ns == 0 ? "" : " ", shape_format(&report->shape, text));
+    if (shape->count == 0)
+        return duration_format(offset_ns, buffer);
+    snprintf(buffer, REPORT_SKEW_SIZE, "%s%s%s",
+             offset_ns == 0 ? "" : duration_format(offset_ns, offset), offset_ns == 0 ? "" : " ",
+             shape_format(shape, text));
+    return buffer;
+}
+
+static bool cell_skew(char *cell, const struct skew_report *report)
+{
+    char text[REPORT_SKEW_SIZE];
+
+    return cell_printf(cell, "%s", report_skew_text(report->offset_ns, &report->shape, text));
+}
+
+/* For people, by the name of its profile, too. */
+static bool cell_skew_named(char *cell, const struct skew_report *report)
+{
+    char text[REPORT_SKEW_SIZE];
+
+    return cell_printf(cell, "%s%s%s", report->profile, report->profile[0] ? ": " : "",
+                       report_skew_text(report->offset_ns, &report->shape, text));
 }
 
 /* Of CLOCK_REALTIME; unless it is not known. */
@@ -162,6 +179,7 @@ REPORT_COLUMN(follower_lost, cell_boolean(cell, report->follower_lost))
 REPORT_COLUMN(command, report->command[0] && cell_printf(cell, "%s", report->command))
 REPORT_COLUMN(clocks, *skew_clocks_format(report->clocks, cell, CELL_SIZE) != '\0')
 REPORT_COLUMN(skew, cell_skew(cell, report))
+REPORT_COLUMN(skew_named, cell_skew_named(cell, report))
 REPORT_COLUMN(shape, report->shape.count != 0 && cell_shape(cell, &report->shape))
 REPORT_COLUMN(shape_begin, cell_time(cell, report->begin_ns))
 REPORT_COLUMN(profile, report->profile[0] && cell_printf(cell, "%s", report->profile))
@@ -250,7 +268,8 @@ static const struct column injection_columns[] = {
     {"FOLLOWER_LOST", IN_JSON, BOOLEAN, 0, write_follower_lost},
     {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_command},
     {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
-    {"SKEW", IN_TABLES | IN_JSON, STRING, RIGHT, write_skew},
+    {"SKEW", IN_TABLES, STRING, RIGHT, write_skew_named},
+    {"SKEW", IN_JSON, STRING, 0, write_skew},
     {"SKEW_NS", IN_JSON, NUMBER, 0, write_skew_ns},
     {"SHAPE", IN_JSON, STRING, 0, write_shape},
     {"SHAPE_BEGIN", IN_JSON, STRING, 0, write_shape_begin},

@@ -8,12 +8,19 @@
 #ifndef SKEWCTL_CLI_REPORT_H
 #define SKEWCTL_CLI_REPORT_H
 
+#include "engine/duration.h"
+#include "engine/shape_text.h"
 #include "engine/skewctl.h"
 
 enum report_kind {
     REPORT_PRESENT, /* what is there: list */
     REPORT_DONE,    /* what was done: inject, recover */
 };
+
+/* The offset, unless it is 0 and there is a shape; then the shape. Returns buffer. */
+#define REPORT_SKEW_SIZE (DURATION_TEXT_MAX + SHAPE_TEXT_MAX)
+const char *report_skew_text(int64_t offset_ns, const struct shape *shape,
+                             char buffer[static REPORT_SKEW_SIZE]);
 
 /* Prints injections. Says so on standard error and returns SKEW_FAILED if that fails. */
 enum skew_code report_injections(const struct skew_report *reports, size_t count,
