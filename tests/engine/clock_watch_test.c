@@ -160,6 +160,12 @@ static void a_sample_is_of_its_time_namespace(void **state)
     struct skew_sample sample = sample_take(sampler, 0);
     assert_int_equal(sample.count, 2);
     assert_true(!sample.readings[0].skewed && sample.readings[1].skewed);
+    /* A shape begins at the clock's reading there; what has passed since shows if it did not. */
+    inject(child, "--rate", "3", "--clock", "monotonic,boottime");
+    between_expect(sampler, child, CLOCK_MONOTONIC);
+    sample = sample_take(sampler, SKEW_CLOCK_BIT(CLOCK_MONOTONIC));
+    int64_t off = sample.readings[0].shown_ns - sample.readings[0].true_ns;
+    assert_true(off > 0 && off < 600 * SECOND);
     skew_sampler_close(sampler);
 }
 
