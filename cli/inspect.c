@@ -32,6 +32,11 @@ void command_warn_back(const struct skew_request *request)
         message_print("clock %s %s with this, which programs rely on it never to do",
                       skew_clocks_format(clocks, names, sizeof names),
                       request->shape.count ? "goes back" : "is set back");
+    clocks = skew_clocks_ending_ahead(request);
+    if (clocks)
+        message_print("clock %s goes back when the skew ends by itself, which programs rely on it "
+                      "never to do",
+                      skew_clocks_format(clocks, names, sizeof names));
 }
 
 /* More would hide what else is said. */

@@ -247,6 +247,21 @@ static const uint64_t steady =
     SKEW_CLOCK_BIT(CLOCK_MONOTONIC_COARSE) | SKEW_CLOCK_BIT(CLOCK_BOOTTIME) |
     SKEW_CLOCK_BIT(CLOCK_BOOTTIME_ALARM);
 
+/* In 128 bits, since nobody has checked yet that it is in range. */
+static bool ends_ahead(const struct skew_request *request)
+{
+    bool shaped = request->shape.count != 0;
+    int64_t elapsed = shaped ? request->deadline_ns - request->begin_ns : 0;
+
+    return request->deadline_ns != 0 &&
+           (__int128)request->offset_ns + shape_difference(&request->shape, elapsed) > 0;
+}
+
+uint64_t skew_clocks_ending_ahead(const struct skew_request *request)
+{
+    return ends_ahead(request) ? request->clocks & steady : 0;
+}
+
 uint64_t skew_clocks_set_back(const struct skew_request *request)
 {
     bool back = request->offset_ns < 0 || shape_goes_back(&request->shape);

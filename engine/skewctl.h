@@ -127,6 +127,8 @@ struct skew_request {
  * and boot time ones. With a negative offset they do once, when it comes into force.
  */
 uint64_t skew_clocks_set_back(const struct skew_request *request);
+/* Those of them that are ahead when the skew ends by itself, and go back then. */
+uint64_t skew_clocks_ending_ahead(const struct skew_request *request);
 
 /* An offset measured in the target: skewed minus true, true within +-uncertainty. */
 struct skew_measurement {

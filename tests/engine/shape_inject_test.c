@@ -150,6 +150,18 @@ static void what_cannot_be_is_refused(void **state)
         skewctl_run("inject", "-p", pid_text(reader), "--clock", "monotonic", "--rate", "0", NULL);
     run_expect(&run, 0);
     assert_null(strstr(run.err, "goes back"));
+    /* What is behind when it ends jumps forward, what is ahead jumps back. */
+    static const struct {
+        const char *option, *value;
+        bool back;
+    } ends[] = {{"--rate", "0.5", false}, {"--rate", "2", true}, {"--offset", "1h", true}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        run = skewctl_run("inject", "-p", pid_text(reader), "--clock", "monotonic", ends[i].option,
+                          ends[i].value, "--for", "1h", NULL);
+        run_expect(&run, 0);
+        bool told = strstr(run.err, "clock monotonic goes back when the skew ends") != NULL;
+        assert_int_equal(told, ends[i].back);
+    }
     run = skewctl_run("inject", "-p", pid_text(reader), "--clock", "monotonic,realtime", "--strobe",
                       "1s/1s", "--force", NULL);
     run_expect(&run, 0);
