@@ -15,6 +15,7 @@ int command_list(const struct options *options);
 int command_scan(const struct options *options);
 int command_doctor(const struct options *options);
 int command_inspect(const struct options *options);
+int command_plot(const struct options *options);
 int command_watch(const struct options *options);
 
 /* Says which clocks go back that never do otherwise, unless that is refused. */

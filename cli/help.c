@@ -19,8 +19,9 @@ static const char exit_codes[] = "\n"
 
 static const char common_options[] =
     "      --journal FILE        journal to use, instead of $SKEWCTL_JOURNAL or the default\n"
-    "  -o, --output table|json   how to print the result; table by default\n"
     "  -h, --help                this text\n";
+static const char output_option[] =
+    "  -o, --output table|json   how to print the result; table by default\n";
 
 #define TARGETS                                                                                    \
     "      --tree PID[,PID...]   a process and its descendants\n"                                  \
@@ -146,6 +147,19 @@ static const struct {
             "      --interval DURATION   time between two samples; 100ms by default\n"
             "      --count N             end after so many samples\n",
         },
+    [COMMAND_PLOT] =
+        {
+            "--profile FILE | --offset DURATION | SHAPES | -p PID | --id ID -o FILE.svg|FILE.png",
+            "Draw how far a skew takes a clock from the true one, as it was asked for or as it is "
+            "in force.",
+            "  -p, --pid PID             a process that is skewed\n"
+            "      --id ID               an injection or a group: 7, g3\n" OFFSET SHAPES
+            "      --for DURATION        when the shift ends by itself\n"
+            "      --span DURATION       how much time to show, instead of what suits the skew\n"
+            "      --size WxH            of the picture: 960x640\n"
+            "      --difference          without the skewed time above the difference\n"
+            "  -o, --output FILE         where to put it; .svg or .png\n",
+        },
     [COMMAND_DOCTOR] =
         {
             "[-p PID]",
@@ -170,7 +184,9 @@ void help_print(void)
 
 void help_print_command(enum command command)
 {
-    printf("Usage: skewctl %s %s [-o table|json]\n\n%s\n\n%s%s%s", command_name(command),
-           texts[command].synopsis, texts[command].purpose, texts[command].options, common_options,
-           exit_codes);
+    bool prints = command != COMMAND_RUN && command != COMMAND_FOLLOW && command != COMMAND_PLOT;
+
+    printf("Usage: skewctl %s %s%s\n\n%s\n\n%s%s%s%s", command_name(command),
+           texts[command].synopsis, prints ? " [-o table|json]" : "", texts[command].purpose,
+           texts[command].options, prints ? output_option : "", common_options, exit_codes);
 }

@@ -48,7 +48,7 @@ static int command_call(enum command command, const struct options *options)
         [COMMAND_RECOVER] = command_recover, [COMMAND_LIST] = command_list,
         [COMMAND_SCAN] = command_scan,       [COMMAND_DOCTOR] = command_doctor,
         [COMMAND_FOLLOW] = command_follow,   [COMMAND_INSPECT] = command_inspect,
-        [COMMAND_WATCH] = command_watch,
+        [COMMAND_PLOT] = command_plot,       [COMMAND_WATCH] = command_watch,
     };
 
     return runs[command](options);
@@ -75,7 +75,7 @@ static int command_main(int argc, char **argv)
                                   argv[1]);
     if (!command_find(argv[1], &command))
         return (int)message_usage("there is no command '%.80s'; choose inject, run, follow, "
-                                  "recover, list, watch, scan, inspect or doctor",
+                                  "recover, list, watch, plot, scan, inspect or doctor",
                                   argv[1]);
 
     int status = (int)options_parse(command, argc - 1, argv + 1, &options);

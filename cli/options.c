@@ -4,6 +4,7 @@
 #include "cli/options.h"
 
 #include "cli/message.h"
+#include "cli/plot_option.h"
 #include "cli/profile.h"
 #include "cli/skew_option.h"
 #include "engine/duration.h"
@@ -20,7 +21,8 @@
 static const char *const commands[] = {
     [COMMAND_INJECT] = "inject", [COMMAND_RUN] = "run",         [COMMAND_RECOVER] = "recover",
     [COMMAND_LIST] = "list",     [COMMAND_SCAN] = "scan",       [COMMAND_DOCTOR] = "doctor",
-    [COMMAND_FOLLOW] = "follow", [COMMAND_INSPECT] = "inspect", [COMMAND_WATCH] = "watch",
+    [COMMAND_FOLLOW] = "follow", [COMMAND_INSPECT] = "inspect", [COMMAND_PLOT] = "plot",
+    [COMMAND_WATCH] = "watch",
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
 
@@ -60,6 +62,9 @@ enum {
     OPTION_CRASHED,
     OPTION_INTERVAL,
     OPTION_COUNT,
+    OPTION_SPAN,
+    OPTION_SIZE,
+    OPTION_DIFFERENCE,
     OPTION_JOURNAL
 };
 
@@ -96,6 +101,9 @@ static const struct option long_options[] = {
     {"crashed", no_argument, NULL, OPTION_CRASHED},
     {"interval", required_argument, NULL, OPTION_INTERVAL},
     {"count", required_argument, NULL, OPTION_COUNT},
+    {"span", required_argument, NULL, OPTION_SPAN},
+    {"size", required_argument, NULL, OPTION_SIZE},
+    {"difference", no_argument, NULL, OPTION_DIFFERENCE},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"output", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
@@ -118,11 +126,11 @@ static unsigned option_commands(int option)
     if (option == OPTION_SKEW + SKEW_OPTION_CLOCK)
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_WATCH);
     if (is_skew_option(option) || option == OPTION_PROFILE)
-        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_PLOT);
     switch (option) {
     case 'p':
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_SCAN) |
-               FOR(COMMAND_DOCTOR) | FOR(COMMAND_INSPECT) | FOR(COMMAND_WATCH);
+               FOR(COMMAND_DOCTOR) | FOR(COMMAND_INSPECT) | FOR(COMMAND_PLOT) | FOR(COMMAND_WATCH);
     case OPTION_INTERVAL:
     case OPTION_COUNT:
         return FOR(COMMAND_WATCH);
@@ -142,13 +150,17 @@ static unsigned option_commands(int option)
     case OPTION_PIDNS:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER);
     case OPTION_ID:
-        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_FOLLOW);
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER) | FOR(COMMAND_FOLLOW) | FOR(COMMAND_PLOT);
     case OPTION_CRASHED:
         return FOR(COMMAND_RECOVER);
     case OPTION_ALL:
         return FOR(COMMAND_RECOVER) | FOR(COMMAND_LIST);
     case OPTION_REPAIR:
         return FOR(COMMAND_SCAN);
+    case OPTION_SPAN:
+    case OPTION_SIZE:
+    case OPTION_DIFFERENCE:
+        return FOR(COMMAND_PLOT);
     case 'o':
         return ~(FOR(COMMAND_RUN) | FOR(COMMAND_FOLLOW));
     default:
@@ -357,12 +369,21 @@ static enum skew_code option_store(int option, char *value, enum command command
         return interval_parse(value, &options->interval_ns);
     case OPTION_COUNT:
         return samples_parse(value, &options->samples);
+    case OPTION_SPAN:
+        return plot_span_store(value, options);
+    case OPTION_SIZE:
+        return plot_size_store(value, options);
+    case OPTION_DIFFERENCE:
+        options->difference = true;
+        return SKEW_OK;
     case OPTION_JOURNAL:
         if (*value == '\0')
             return message_usage("--journal names no file: its value is empty; give a path");
         options->journal = value;
         return SKEW_OK;
     default: /* 'o' */
+        if (command == COMMAND_PLOT)
+            return plot_file_store(value, options);
         options->json = strcmp(value, "json") == 0;
         if (!options->json && strcmp(value, "table") != 0)
             return message_usage("'%.80s' is no output format; choose table or json", value);
@@ -455,6 +476,15 @@ static enum skew_code options_check(enum command command, const struct options *
         if (options->pids.count > 1)
             return message_usage("%s looks at one process at a time; give one PID",
                                  commands[command]);
+        return SKEW_OK;
+    case COMMAND_PLOT:
+        if (options->pids.count + options->ids.count + options->groups.count +
+                skew_option_any(options) !=
+            1)
+            return message_usage("plot draws one thing: give -p PID, --id ID, or a skew, like "
+                                 "--profile FILE or --rate 2");
+        if (!options->file)
+            return message_usage("plot has no file to write; give one, like -o skew.svg");
         return SKEW_OK;
     case COMMAND_LIST:
         return SKEW_OK;

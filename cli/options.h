@@ -14,6 +14,7 @@ enum command {
     COMMAND_LIST,
     COMMAND_SCAN,
     COMMAND_DOCTOR,
+    COMMAND_PLOT,
     COMMAND_INSPECT,
     COMMAND_WATCH
 };
@@ -57,7 +58,11 @@ struct options {
     struct number_list ids;    /* of injections, */
     struct number_list groups; /* and of groups */
     struct selector_list selectors;
-    char **arguments; /* run: of the command, which is the first; ends with NULL */
+    const char *file;  /* plot: where the picture goes */
+    int width, height; /* plot: of the picture; 0: the usual */
+    int64_t span_ns;   /* plot: how long a time it shows; 0: what suits the shape */
+    bool difference;   /* plot: nothing but that */
+    char **arguments;  /* run: of the command, which is the first; ends with NULL */
 };
 
 /* The command's name on the command line. */
