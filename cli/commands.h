@@ -15,7 +15,8 @@ int command_list(const struct options *options);
 int command_scan(const struct options *options);
 int command_doctor(const struct options *options);
 int command_inspect(const struct options *options);
-int command_plot(const struct options *options);
+/* With the arguments of the program itself. */
+int command_plot(const struct options *options, char **argv);
 int command_watch(const struct options *options);
 
 /* Says which clocks go back that never do otherwise, unless that is refused. */

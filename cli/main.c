@@ -1,5 +1,5 @@
 /*
- * main.c - skewctl: gives up the privileges it does not need, finds the command,
+ * main.c - skewctl, and skewctl-plot: gives up the privileges it does not need, finds the command,
  * runs it, and makes sure that what it printed has arrived.
  */
 #include "cli/commands.h"
@@ -41,17 +41,17 @@ static int output_close(int status)
     return SKEW_FAILED;
 }
 
-static int command_call(enum command command, const struct options *options)
+static int command_call(enum command command, const struct options *options, char **argv)
 {
     static int (*const runs[])(const struct options *) = {
         [COMMAND_INJECT] = command_inject,   [COMMAND_RUN] = command_run,
         [COMMAND_RECOVER] = command_recover, [COMMAND_LIST] = command_list,
         [COMMAND_SCAN] = command_scan,       [COMMAND_DOCTOR] = command_doctor,
         [COMMAND_FOLLOW] = command_follow,   [COMMAND_INSPECT] = command_inspect,
-        [COMMAND_PLOT] = command_plot,       [COMMAND_WATCH] = command_watch,
+        [COMMAND_WATCH] = command_watch,
     };
 
-    return runs[command](options);
+    return command == COMMAND_PLOT ? command_plot(options, argv) : runs[command](options);
 }
 
 static int command_main(int argc, char **argv)
@@ -82,7 +82,7 @@ static int command_main(int argc, char **argv)
     if (status == SKEW_OK && options.help)
         help_print_command(command);
     else if (status == SKEW_OK)
-        status = command_call(command, &options);
+        status = command_call(command, &options, argv);
     options_free(&options);
     return status;
 }
