@@ -426,7 +426,9 @@ enum skew_code skew_update_inherited(struct skew_engine *engine, const struct sk
                                      struct skew_error *error)
 {
     struct skew_request wanted = *request;
-    wanted.clocks = request->clocks == 0 ? skew_clocks_default() : request->clocks;
+    if (request->clocks == 0 && request->slew_pace == 0) {
+        wanted.clocks = skew_clocks_default();
+    }
     struct sweep sweep = {
         .engine = engine, .act = child_update, .request = &wanted, .patient = true};
     *outcomes = NULL;

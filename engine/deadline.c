@@ -80,9 +80,8 @@ static int64_t reading_at(int64_t deadline_ns, int64_t distance)
     return reading < 0 ? 0 : reading;
 }
 
-/* What each clock shows at an instant of CLOCK_REALTIME; `unknown` for one that cannot be told. */
-static void readings_at(int64_t instant_ns, struct clock_shift shift, int64_t unknown,
-                        int64_t readings[IMAGE_CLOCK_COUNT])
+void clock_readings_at(int64_t instant_ns, struct clock_shift shift, int64_t unknown,
+                       int64_t readings[IMAGE_CLOCK_COUNT])
 {
     int64_t ahead[IMAGE_CLOCK_COUNT] = {0};
     bool known[IMAGE_CLOCK_COUNT] = {[CLOCK_REALTIME] = true};
@@ -105,7 +104,7 @@ enum skew_code skew_from_request(const struct target *target, const struct skew_
 {
     struct image_deadlines deadlines;
     *skew = image_skew_from(request->clocks, request->offset_ns, NULL);
-    if (request->deadline_ns == 0 && request->shape.count == 0) {
+    if (request->deadline_ns == 0 && request->shape.count == 0 && request->slew_pace == 0) {
         return SKEW_OK;
     }
     const uint64_t shifted = SKEW_CLOCK_BIT(CLOCK_MONOTONIC) | SKEW_CLOCK_BIT(CLOCK_MONOTONIC_RAW) |
@@ -120,19 +119,21 @@ enum skew_code skew_from_request(const struct target *target, const struct skew_
         return SKEW_REFUSED;
     }
     if (request->deadline_ns != 0) {
-        readings_at(request->deadline_ns, shift, IMAGE_NEVER, deadlines.at_ns);
+        clock_readings_at(request->deadline_ns, shift, IMAGE_NEVER, deadlines.at_ns);
         *skew = image_skew_from(request->clocks, request->offset_ns, &deadlines);
     }
     if (request->shape.count != 0) {
         skew->shape = request->shape;
-        readings_at(request->begin_ns, shift, 0, skew->beginning_ns);
+        clock_readings_at(request->begin_ns, shift, 0, skew->beginning_ns);
     }
     return SKEW_OK;
 }
 
 bool skew_is_requested(const struct image_skew *skew, const struct skew_request *request)
 {
-    return skew->clocks == request->clocks && image_skew_offset(skew) == request->offset_ns &&
+    bool slews = request->slew_pace != 0;
+    return (skew->clocks == request->clocks || (slews && request->clocks == 0)) &&
+           (slews || skew->slew.pace == 0) && image_skew_offset(skew) == request->offset_ns &&
            image_skew_deadline(skew) == request->deadline_ns &&
            shape_equal(&skew->shape, &request->shape) &&
            (request->shape.count == 0 || image_skew_begin(skew) == request->begin_ns);

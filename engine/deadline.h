@@ -17,6 +17,7 @@
 #ifndef SKEWCTL_ENGINE_DEADLINE_H
 #define SKEWCTL_ENGINE_DEADLINE_H
 
+#include "engine/clock.h"
 #include "engine/image.h"
 #include "engine/target.h"
 
@@ -28,7 +29,15 @@
 enum skew_code skew_from_request(const struct target *target, const struct skew_request *request,
                                  struct image_skew *skew, struct skew_error *error);
 
-/* Whether a skew is the one asked for, by whomever and whenever it was set. */
+/*
+ * What each clock of a process, whose clocks are shifted so, truly shows at an instant of
+ * CLOCK_REALTIME in nanoseconds; `unknown` for one that cannot be told.
+ */
+void clock_readings_at(int64_t instant_ns, struct clock_shift shift, int64_t unknown,
+                       int64_t readings[IMAGE_CLOCK_COUNT]);
+
+/* Whether a skew is the one asked for, approached or reached, by whomever and whenever it was set.
+ */
 bool skew_is_requested(const struct image_skew *skew, const struct skew_request *request);
 
 /* SKEW_USAGE for a deadline that no clock has before it, or that has passed. */

@@ -13,6 +13,7 @@
 #include "engine/inherited.h"
 #include "engine/private.h"
 #include "engine/skew_row.h"
+#include "engine/slew.h"
 
 #define LOOK_TRIES    50
 #define RECOVER_TRIES 5
@@ -224,6 +225,25 @@ static enum skew_code injection_own(struct skew_engine *engine, struct journal_i
                : error_from_journal(error, row->key.pid, &journal_error);
 }
 
+static enum skew_code clocks_check(const struct skew_request *request, const struct target *guard,
+                                   struct skew_error *error)
+{
+    struct clock_shift shift = clock_shift_read(guard);
+    enum skew_code code = clock_range_check(request->clocks, request->offset_ns, shift, error);
+    if (code == SKEW_OK && request->shape.count != 0) {
+        code = clock_shape_check(request->clocks, request->offset_ns, &request->shape, shift,
+                                 request->force || request->may_go_back, error);
+    }
+    return code;
+}
+
+/* A slew keeps to the clocks that are skewed unless others are named. */
+static bool clocks_kept(const struct skew_request *request, const struct look *look)
+{
+    return request->slew_pace != 0 && request->clocks == 0 && look->skewed &&
+           look->skew.clocks != 0;
+}
+
 /* `neutral`: what is asked for must be possible, but is not to be in force yet. */
 static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
                                      const struct skew_request *request, bool neutral,
@@ -252,23 +272,22 @@ static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
         error->pid = pid;
         return code;
     }
-    code = clock_range_check(wanted.clocks, wanted.offset_ns, clock_shift_read(&guard), error);
-    if (code == SKEW_OK && wanted.shape.count != 0) {
-        code =
-            clock_shape_check(wanted.clocks, wanted.offset_ns, &wanted.shape,
-                              clock_shift_read(&guard), wanted.force || wanted.may_go_back, error);
-    }
+    code = clocks_check(&wanted, &guard, error);
     if (code == SKEW_OK) {
         code = look_with_row(engine, &guard, &look, &row, error);
     }
     if (code == SKEW_OK) {
+        if (clocks_kept(request, &look)) {
+            wanted.clocks = look.skew.clocks;
+            code = clocks_check(&wanted, &guard, error);
+        }
         if (neutral) {
             wanted.offset_ns = 0;
             wanted.shape.count = 0;
             wanted.begin_ns = 0;
             wanted.profile[0] = '\0';
         }
-        if (!wanted.dry_run) {
+        if (code == SKEW_OK && !wanted.dry_run) {
             code = injection_own(engine, &row, error);
         }
         if (code == SKEW_OK) {
@@ -282,11 +301,46 @@ static enum skew_code inject_process(struct skew_engine *engine, pid_t pid,
     return code;
 }
 
+/*
+ * A process that is not skewed yet is injected with an offset of 0 first. Death in between: that
+ * is in force, which shows the true time.
+ */
+static enum skew_code inject_slewing(struct skew_engine *engine, pid_t pid,
+                                     const struct skew_request *request, struct skew_report *report,
+                                     struct skew_error *error)
+{
+    struct skew_report placed = {.updated = true}, ignored;
+    struct skew_error undo = {0};
+    if (request->dry_run) {
+        enum skew_code would = inject_process(engine, pid, request, false, report, error);
+        return would == SKEW_OK && !report->updated ? slew_foretell(request, report, error) : would;
+    }
+    enum skew_code code = inject_process(engine, pid, request, true, &placed, error);
+    if (code != SKEW_OK) {
+        *report = placed;
+        return code;
+    }
+    code = inject_process(engine, pid, request, false, report, error);
+    if (placed.updated) {
+        return code;
+    }
+    report->updated = false;
+    report->interrupted += placed.interrupted;
+    report->pause_ns = report->pause_ns > placed.pause_ns ? report->pause_ns : placed.pause_ns;
+    if (code != SKEW_OK && process_recover(engine, pid, &ignored, &undo) != SKEW_OK &&
+        undo.code != SKEW_NOT_FOUND) {
+        error_advise(error, "it is injected with an offset of 0: run skewctl recover -p %d",
+                     (int)pid);
+    }
+    return code;
+}
+
 enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            const struct skew_request *request, struct skew_report *report,
                            struct skew_error *error)
 {
-    return inject_process(engine, pid, request, false, report, error);
+    return request->slew_pace != 0 ? inject_slewing(engine, pid, request, report, error)
+                                   : inject_process(engine, pid, request, false, report, error);
 }
 
 enum skew_code process_place(struct skew_engine *engine, pid_t pid,
@@ -363,10 +417,24 @@ static enum skew_code crashed_act(struct skew_engine *engine, const struct targe
     if (row->phase == JOURNAL_UPDATING && look->skewed && look->skew.clocks != 0) {
         /* The old skew or the new: a reader sees one or the other, never a mixture. */
         struct skew_request request = request_from_image(&look->skew);
+        request.slew_pace = look->skew.slew.pace;
         request.force = true;
         return inject_looked(engine, guard, look, row, &request, update_in_place, report, error);
     }
     return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
+}
+
+static enum skew_code slew_act(struct skew_engine *engine, const struct target *guard,
+                               struct look *look, struct journal_injection *row,
+                               struct skew_report *report, struct skew_error *error)
+{
+    if (!injected_whole(look, row) || !look->skewed) {
+        if (row->id != 0) {
+            report_from_row(row, report);
+        }
+        return SKEW_OK;
+    }
+    return inject_looked(engine, guard, look, row, engine->back, update_in_place, report, error);
 }
 
 /* The process is asked which deadline is in force: an update may have changed it. */
@@ -452,6 +520,22 @@ static enum skew_code recover_process(struct skew_engine *engine, pid_t pid, int
         *error = (struct skew_error){0};
         code = recover_once(engine, pid, id, act, report, error);
     }
+    return code;
+}
+
+enum skew_code skew_slew_back(struct skew_engine *engine, pid_t pid, uint64_t pace, bool dry_run,
+                              struct skew_report *report, struct skew_error *error)
+{
+    /* As a recover, it is kept from nothing by what would keep an inject from it. */
+    const struct skew_request back = {.slew_pace = pace, .dry_run = dry_run, .force = true};
+    *report = (struct skew_report){.pid = pid};
+    if (engine->unusable.code != SKEW_OK) {
+        *error = engine->unusable;
+        return error->code;
+    }
+    engine->back = &back;
+    enum skew_code code = recover_process(engine, pid, 0, slew_act, report, error);
+    engine->back = NULL;
     return code;
 }
 

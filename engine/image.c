@@ -54,9 +54,12 @@ _Static_assert(
         offsetof(struct shape_segment, slope_high) == SEGMENT_SLOPE_HIGH,
     "a program is written as it lies in the image");
 _Static_assert(SLOT_SHAPE == SLOT_PROGRAM + sizeof(struct shape_program) &&
-                   SLOT_SIZE == SLOT_SHAPE + sizeof(struct shape) &&
+                   SLOT_SLEW_PACE == SLOT_SHAPE + sizeof(struct shape) &&
+                   SLOT_SLEW_BEGINNING == SLOT_SLEW_PACE + PARAMETERS_WORD &&
+                   SLOT_SLEW_AMOUNT == SLOT_SLEW_BEGINNING + SLOT_CLOCK_COUNT * PARAMETERS_WORD &&
+                   SLOT_SIZE == SLOT_SLEW_AMOUNT + SLOT_CLOCK_COUNT * PARAMETERS_WORD &&
                    SLOT_CLOCK_COUNT <= SLOT_SHAPED,
-               "program and shape must fit");
+               "program, shape and slew must fit");
 _Static_assert(IMAGE_WRITE_MAX == SLOT_SIZE - SLOT_CLOCKS, "all of a slot but its generation");
 _Static_assert(IMAGE_READBACK_RESULTS_SIZE == READBACK_SIZE - READBACK_RESULTS,
                "the results must fit");
@@ -144,38 +147,78 @@ static uint64_t header_checksum(const struct image_header *header)
     return fnv1a(header, offsetof(struct image_header, checksum));
 }
 
-/* Which clocks the slot says are skewed, by an offset or by a shape. */
+/* Whether a program shows it, rather than an addition. */
+static bool skew_bent(const struct image_skew *skew)
+{
+    return skew->shape.count != 0 || skew->slew.pace != 0;
+}
+
+/* Which clocks the slot says are skewed, by an offset or by a program. */
 static uint64_t slot_clocks(const struct image_skew *skew)
 {
     uint64_t clocks = skew->clocks & UINT32_MAX;
-    return skew->shape.count == 0 ? clocks : clocks << SLOT_SHAPED;
+    return skew_bent(skew) ? clocks << SLOT_SHAPED : clocks;
+}
+
+static struct shape_program program_of(const struct image_skew *skew)
+{
+    struct shape_program program = {0};
+    if (skew_bent(skew)) {
+        shape_program_make(&skew->shape, image_skew_offset(skew), &program);
+        program.periodic |= skew->slew.pace != 0 ? SHAPE_PERIODIC_SLEW : 0;
+    }
+    return program;
+}
+
+/* Between the beginning of the slew, as the clock reads then, and as time elapsed. */
+static void slew_fill(uint8_t *slot, const struct image_skew *skew)
+{
+    memcpy(slot + SLOT_SLEW_PACE, &skew->slew.pace, sizeof skew->slew.pace);
+    memcpy(slot + SLOT_SLEW_AMOUNT, skew->slew.amount_ns, sizeof skew->slew.amount_ns);
+    for (size_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
+        uint64_t elapsed =
+            (uint64_t)skew->slew.begin_ns[clock] - (uint64_t)skew->beginning_ns[clock];
+        elapsed = skew->slew.pace != 0 ? elapsed : 0;
+        memcpy(slot + SLOT_SLEW_BEGINNING + clock * sizeof elapsed, &elapsed, sizeof elapsed);
+    }
+}
+
+static void slew_read(const uint8_t *slot, struct image_skew *skew)
+{
+    memcpy(&skew->slew.pace, slot + SLOT_SLEW_PACE, sizeof skew->slew.pace);
+    memcpy(skew->slew.amount_ns, slot + SLOT_SLEW_AMOUNT, sizeof skew->slew.amount_ns);
+    for (size_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
+        uint64_t elapsed;
+        memcpy(&elapsed, slot + SLOT_SLEW_BEGINNING + clock * sizeof elapsed, sizeof elapsed);
+        skew->slew.begin_ns[clock] =
+            skew->slew.pace != 0 ? (int64_t)(elapsed + (uint64_t)skew->beginning_ns[clock]) : 0;
+    }
 }
 
 static void shape_fill(uint8_t *slot, const struct image_skew *skew)
 {
-    struct shape_program program = {0};
-    if (skew->shape.count != 0) {
-        shape_program_make(&skew->shape, image_skew_offset(skew), &program);
-    }
+    const struct shape_program program = program_of(skew);
     memcpy(slot + SLOT_BEGINNING, skew->beginning_ns, sizeof skew->beginning_ns);
     memcpy(slot + SLOT_PROGRAM, &program, sizeof program);
     memcpy(slot + SLOT_SHAPE, &skew->shape, sizeof skew->shape);
+    slew_fill(slot, skew);
 }
 
 /* False where the program is not that of the shape. */
 static bool shape_read(const uint8_t *slot, struct image_skew *skew)
 {
-    struct shape_program program;
     memcpy(skew->beginning_ns, slot + SLOT_BEGINNING, sizeof skew->beginning_ns);
     memcpy(&skew->shape, slot + SLOT_SHAPE, sizeof skew->shape);
+    slew_read(slot, skew);
     if (skew->shape.count == 0) {
         skew->shape = (struct shape){0};
-        return true;
-    }
-    if (!shape_valid(&skew->shape)) {
+    } else if (!shape_valid(&skew->shape)) {
         return false;
     }
-    shape_program_make(&skew->shape, image_skew_offset(skew), &program);
+    if (!skew_bent(skew)) {
+        return true;
+    }
+    const struct shape_program program = program_of(skew);
     return memcmp(&program, slot + SLOT_PROGRAM, sizeof program) == 0;
 }
 
@@ -362,7 +405,7 @@ bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew)
         skew_offset_whole(skew) != image_skew_offset(skew) || !shape_read(slot, skew)) {
         return false;
     }
-    skew->clocks = skew->shape.count == 0 ? clocks : clocks >> SLOT_SHAPED;
+    skew->clocks = skew_bent(skew) ? clocks >> SLOT_SHAPED : clocks;
     return clocks == slot_clocks(skew);
 }
 

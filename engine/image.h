@@ -20,8 +20,18 @@ struct image_deadlines {
 };
 
 /*
+ * What is added besides while a skew is approached at a pace, for each clock: its amount until
+ * that clock's true reading `begin_ns`, and from then on less and less of it, down to nothing.
+ */
+struct image_slew {
+    uint64_t pace; /* nanoseconds of it that go in a true one, in 2^-64; 0: there is no slew, */
+    int64_t begin_ns[IMAGE_CLOCK_COUNT]; /* and these are 0 */
+    int64_t amount_ns[IMAGE_CLOCK_COUNT];
+};
+
+/*
  * The true clock plus seconds plus nanoseconds, 0 <= nanoseconds < 1e9, plus what the shape
- * adds, until the deadlines.
+ * and the slew add, until the deadlines.
  */
 struct image_skew {
     uint64_t clocks;
@@ -31,6 +41,7 @@ struct image_skew {
     struct shape shape;
     /* The true reading of each clock at which the shape began; zero where there is none. */
     int64_t beginning_ns[IMAGE_CLOCK_COUNT];
+    struct image_slew slew;
 };
 /* An offset alone. NULL for a skew that does not end by itself. */
 struct image_skew image_skew_from(uint64_t clocks, int64_t offset_ns,
@@ -116,7 +127,7 @@ bool image_parameters_parse(const uint8_t *parameters, struct image_skew *skew);
  * must be written in order; any prefix of them leaves readers with a whole
  * skew, the old one or the new (asm/x86_64/layout.h).
  */
-#define IMAGE_WRITE_MAX 0x520
+#define IMAGE_WRITE_MAX 0x5e8
 struct image_write {
     size_t offset;
     size_t size;

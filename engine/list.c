@@ -15,6 +15,7 @@
 #include "engine/private.h"
 #include "engine/scope.h"
 #include "engine/skew_row.h"
+#include "engine/slew.h"
 
 enum skew_state state_from_phase(enum journal_phase phase)
 {
@@ -168,6 +169,7 @@ static void report_check(struct skew_engine *engine, const struct journal_inject
         struct skew_request shown = request_from_image(&look.skew);
         memcpy(shown.profile, row->skew.profile, sizeof shown.profile);
         report_skew(&shown, report);
+        slew_report(&look.skew, clock_shift_read(&look.target), report);
         if (deadline_passed(report->deadline_ns)) {
             report->state = SKEW_STATE_EXPIRED;
         }

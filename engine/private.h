@@ -21,8 +21,9 @@ struct skew_engine {
     struct skew_error unusable; /* code not SKEW_OK: why `journal` is one in memory alone */
     struct vdso vdso;           /* pristine */
     bool suspend_seccomp;
-    int64_t group;         /* of which new injections are; 0 for none */
-    struct census *census; /* census.h, while many are worked on; else NULL */
+    int64_t group;                   /* of which new injections are; 0 for none */
+    const struct skew_request *back; /* what skew_slew_back() asks for, while it runs */
+    struct census *census;           /* census.h, while many are worked on; else NULL */
 };
 
 /*

@@ -121,7 +121,12 @@ static int64_t periodic(const struct shape_part *part, int64_t elapsed)
 
 int64_t shape_difference(const struct shape *shape, int64_t elapsed)
 {
-    wide exact = 0;
+    return shape_difference_plus(shape, elapsed, 0);
+}
+
+int64_t shape_difference_plus(const struct shape *shape, int64_t elapsed, __int128 more)
+{
+    wide exact = (wide)more;
     uint64_t rest = 0;
     for (size_t i = 0; i < shape->count; i++) {
         exact += linear(&shape->parts[i], elapsed);
@@ -252,10 +257,15 @@ static __int128 pace_least(const struct shape *shape)
 
 bool shape_goes_back(const struct shape *shape)
 {
+    return shape_goes_back_held(shape, 0);
+}
+
+bool shape_goes_back_held(const struct shape *shape, uint64_t held)
+{
     const struct shape_part *strobe = part_find(shape, SHAPE_STROBE);
     const struct shape_part *jitter = part_find(shape, SHAPE_JITTER);
     const struct shape_part *wave = part_find(shape, SHAPE_SINE);
-    __int128 least = pace_least(shape);
+    __int128 least = pace_least(shape) - held;
     bool back = least < 0 || (strobe != NULL && strobe->amount != 0) ||
                 (jitter != NULL && jitter->amount != 0);
     for (size_t i = 0; i < shape->count; i++) {

@@ -78,12 +78,16 @@ bool shape_equal(const struct shape *one, const struct shape *other);
  * of any of its parts, is below 2^63.
  */
 int64_t shape_difference(const struct shape *shape, int64_t elapsed);
+/* With `more`, in 2^-64 nanoseconds, which is rounded down together with what has fractions. */
+int64_t shape_difference_plus(const struct shape *shape, int64_t elapsed, __int128 more);
 
 /*
  * Whether a clock with this shape may show an earlier time than it did before, for
  * as long as the true one does not.
  */
 bool shape_goes_back(const struct shape *shape);
+/* The same where the clock is held back besides, by so much of the true pace, in 2^-64. */
+bool shape_goes_back_held(const struct shape *shape, uint64_t held);
 
 /*
  * Limits of how much further the clock with this shape is than the true one was at the beginning,

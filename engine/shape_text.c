@@ -127,6 +127,26 @@ static const char *rate_parse(const char *text, struct shape_part *part)
     return NULL;
 }
 
+bool shape_pace_parse(const char *text, uint64_t *pace, const char **problem)
+{
+    static const char range[] = "a pace is from 1ppm to less than 1, without a sign";
+    struct shape_part part = {0};
+    bool sign = *text == '-' || *text == '+';
+    *problem = sign ? range : rate_parse(text, &part);
+    if (*problem != NULL) {
+        return false;
+    }
+    bool relative = text[strspn(text, "0123456789.")] != '\0';
+    /* Of a plain number the excess over 1 was taken. */
+    wide value = ((wide)part.amount << 64 | part.detail) + (relative ? 0 : (wide)1 << 64);
+    if (value < ratio(1, 6) || value >> 64 != 0) {
+        *problem = range;
+        return false;
+    }
+    *pace = (uint64_t)value;
+    return true;
+}
+
 /* One duration, up to a separator or the end. Advances *cursor to that. */
 static const char *duration_field(const char **cursor, const char *separators, int64_t *duration)
 {

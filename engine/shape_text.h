@@ -30,6 +30,11 @@ bool shape_value_parse(enum shape_kind kind, const char *value, struct shape *sh
 bool shape_parse(const char *text, struct shape *shape, const char **problem);
 
 /*
+ * A pace, as of a slew: 500ppm, 5% or 0.05, from 1ppm to less than 1, in 2^-64. Likewise.
+ */
+bool shape_pace_parse(const char *text, uint64_t *pace, const char **problem);
+
+/*
  * Writes the shortest form that reads back as this shape, if any text does: a rate that none does
  * is rounded. Returns buffer.
  */

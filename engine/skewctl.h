@@ -117,6 +117,12 @@ struct skew_request {
     struct shape shape;
     int64_t begin_ns;
     char profile[64]; /* what list is to call all that; empty for nothing */
+    /*
+     * How much of the difference to the skew so far goes in a true nanosecond, in 2^-64; 0 for
+     * all of it at once. Then 0 for `clocks` stands for those that are skewed already, if any.
+     * Of single processes and their forked children.
+     */
+    uint64_t slew_pace;
     bool may_go_back; /* a clock that never does otherwise; `force` allows it, too */
     bool force;       /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
     bool dry_run;     /* look and decide, change nothing, journal nothing */
@@ -157,10 +163,12 @@ struct skew_report {
     char command[64];
     uint64_t clocks;
     int64_t offset_ns;
-    struct shape shape;  /* besides the offset */
-    int64_t begin_ns;    /* CLOCK_REALTIME, when the shape began; 0 where there is none */
-    char profile[64];    /* as the request had it */
-    int64_t deadline_ns; /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
+    struct shape shape;   /* besides the offset */
+    int64_t begin_ns;     /* CLOCK_REALTIME, when the shape began; 0 where there is none */
+    char profile[64];     /* as the request had it */
+    int64_t slew_left_ns; /* true time until all clocks show that; 0: they do */
+    int64_t slew_rest_ns; /* and how much further the last of them is now */
+    int64_t deadline_ns;  /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */
     int64_t changed_ns;
@@ -209,6 +217,15 @@ void skew_engine_close(struct skew_engine *engine);
 enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            const struct skew_request *request, struct skew_report *report,
                            struct skew_error *error);
+
+/*
+ * Slews the clocks of an injected process to the true time at that pace (struct skew_request);
+ * it goes on when this has returned. The report tells how long it takes: then
+ * skew_recover() is no jump. A process that is injected only in part, or whose clocks
+ * are true, is left to that. With `dry_run` nothing is done but to tell.
+ */
+enum skew_code skew_slew_back(struct skew_engine *engine, pid_t pid, uint64_t pace, bool dry_run,
+                              struct skew_report *report, struct skew_error *error);
 
 /*
  * SKEW_REFUSED where what execvp(3) would execute for that name cannot be run skewed: a

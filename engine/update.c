@@ -13,6 +13,10 @@
  *
  * A process that the follower of its group is attached to is not stopped, and nothing is read
  * back through it: the same four writes, and what they wrote is read again. Death: as above.
+ *
+ * A slew (slew.h) is planned right before the writes, from the skew that is in force then, and
+ * planned anew where they were not made in time. Death: the shim goes on slewing by itself, or
+ * the old skew stands.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,6 +33,9 @@
 #include "engine/scan.h"
 #include "engine/scope.h"
 #include "engine/skew_row.h"
+#include "engine/slew.h"
+
+#define SLEW_TRIES 50
 
 struct update {
     const struct vdso *vdso;
@@ -37,6 +44,9 @@ struct update {
     struct image_skew before;
     struct verification verification;
     struct permit permit;
+    uint64_t slew_pace; /* 0 to jump */
+    struct clock_shift shift;
+    bool late;      /* the slew was put in force later than it should have been */
     bool stub_left; /* a stub may lie in the slack */
 };
 
@@ -48,8 +58,10 @@ static enum skew_code update_error(const struct tracer *tracer, int errnum, cons
 
 /* stop window begins */
 
-static enum skew_code parameters_write(const struct update *update, const struct tracer *tracer,
-                                       const struct image_skew *skew, struct skew_error *error)
+/* All but the last write, which puts the skew in force. */
+static enum skew_code parameters_prepare(const struct update *update, const struct tracer *tracer,
+                                         uint64_t slew_pace, struct image_skew *skew,
+                                         struct image_write *last, struct skew_error *error)
 {
     uint64_t image = update->look->image_address;
     uint8_t parameters[IMAGE_PARAMETERS_SIZE];
@@ -57,13 +69,42 @@ static enum skew_code parameters_write(const struct update *update, const struct
     if (!look_parameters_read(tracer->memory, image, &present, parameters)) {
         return update_error(tracer, errno, "cannot read the parameters of the image", error);
     }
+    if (slew_pace != 0 && !slew_plan(&present, slew_pace, update->shift, skew)) {
+        return update_error(tracer, 0, "the two skews are further apart than can be slewed", error);
+    }
     struct image_write writes[IMAGE_UPDATE_WRITES];
     image_update_plan(parameters, skew, writes);
-    for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
+    for (int i = 0; i < IMAGE_UPDATE_WRITES - 1; i++) {
         if (!memory_write(tracer, image + writes[i].offset, writes[i].bytes, writes[i].size)) {
             return update_error(tracer, errno, "cannot write the parameters of the image", error);
         }
     }
+    *last = writes[IMAGE_UPDATE_WRITES - 1];
+    return SKEW_OK;
+}
+
+static enum skew_code parameters_write(struct update *update, const struct tracer *tracer,
+                                       uint64_t slew_pace, struct image_skew *skew,
+                                       struct skew_error *error)
+{
+    struct image_write last;
+    int64_t planned = 0;
+    bool timely = false;
+    for (int tries = 0; tries < SLEW_TRIES && !timely; tries++) {
+        planned = monotonic_now();
+        enum skew_code code = parameters_prepare(update, tracer, slew_pace, skew, &last, error);
+        if (code != SKEW_OK) {
+            return code;
+        }
+        timely = slew_pace == 0 || slew_timely_before(planned);
+    }
+    if (!timely) {
+        return update_error(tracer, 0, "the machine is too busy to begin a slew in time", error);
+    }
+    if (!memory_write(tracer, update->look->image_address + last.offset, last.bytes, last.size)) {
+        return update_error(tracer, errno, "cannot write the parameters of the image", error);
+    }
+    update->late = slew_pace != 0 && !slew_timely_after(planned);
     return SKEW_OK;
 }
 
@@ -75,14 +116,15 @@ static enum skew_code update_under_stop(struct update *update, struct remote *re
         return update_error(tracer, 0, "the program was replaced or changed while it was looked at",
                             error);
     }
-    enum skew_code code = parameters_write(update, tracer, &update->verification.skew, error);
+    enum skew_code code =
+        parameters_write(update, tracer, update->slew_pace, &update->verification.skew, error);
     if (code == SKEW_OK) {
         code = verification_run(&update->verification, remote, &update->look->header, update->vdso,
                                 error);
     }
     if (code != SKEW_OK) {
         struct skew_error ignored;
-        parameters_write(update, tracer, &update->before, &ignored);
+        parameters_write(update, tracer, 0, &update->before, &ignored);
     }
     return code;
 }
@@ -192,14 +234,32 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
                               : error_from_journal(error, look->target.pid, &journal_error);
 }
 
+static enum skew_code member_prepare(struct member *member, const struct look *look,
+                                     uint64_t slew_pace, struct clock_shift shift,
+                                     struct image_skew *skew, struct skew_error *error)
+{
+    for (int tries = 0; tries < SLEW_TRIES; tries++) {
+        int64_t planned = monotonic_now();
+        if (slew_pace != 0 && !slew_plan(&look->skew, slew_pace, shift, skew)) {
+            break;
+        }
+        enum skew_code code = member_fill(member, skew, error);
+        if (code != SKEW_OK || slew_pace == 0 || slew_timely_before(planned)) {
+            return code;
+        }
+    }
+    return error_set(error, SKEW_FAILED, member->pid, 0, "slew",
+                     "the machine is too busy to begin a slew in time");
+}
+
 /*
  * One that the follower of its group is attached to cannot be stopped by another, nor need it be:
  * it is given the parameters that members.c switches to. Nothing is measured in it.
  */
 static enum skew_code update_held(struct skew_engine *engine, const struct look *look,
                                   struct journal_injection *row, const struct skew_request *request,
-                                  const struct image_skew *skew, struct skew_report *report,
-                                  struct skew_error *error)
+                                  struct clock_shift shift, struct image_skew *skew,
+                                  struct skew_report *report, struct skew_error *error)
 {
     scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, true);
     struct member member = {.pid = look->target.pid,
@@ -215,7 +275,7 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
         code = error_set(error, SKEW_FAILED, member.pid, 0, "look again",
                          "the program was replaced or changed while it was looked at");
     } else {
-        code = member_fill(&member, skew, error);
+        code = member_prepare(&member, look, request->slew_pace, shift, skew, error);
     }
     if (code == SKEW_OK) {
         members_switch(&member, 1);
@@ -230,15 +290,26 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
     skew_to_row(request, &row->skew);
     report_from_row(row, report);
     report->state = SKEW_STATE_ACTIVE;
+    slew_report(skew, shift, report);
     return SKEW_OK;
 }
 
 enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
-                               struct journal_injection *row, const struct skew_request *request,
+                               struct journal_injection *row, const struct skew_request *asked,
                                struct skew_report *report, struct skew_error *error)
 {
     struct image_skew skew;
+    struct skew_request wanted = *asked;
+    const struct skew_request *request = &wanted;
+    if (wanted.clocks == 0) {
+        wanted.clocks = look->skew.clocks != 0 ? look->skew.clocks : skew_clocks_default();
+    }
+    const struct clock_shift shift =
+        wanted.slew_pace != 0 ? clock_shift_read(&look->target) : (struct clock_shift){0};
     enum skew_code code = skew_from_request(&look->target, request, &skew, error);
+    if (code == SKEW_OK && wanted.slew_pace != 0) {
+        code = slew_check(&look->skew, request, shift, &skew, error);
+    }
     if (code != SKEW_OK) {
         return code;
     }
@@ -248,14 +319,16 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         report->id = row->id;
         report_skew(request, report);
         report->state = SKEW_STATE_ACTIVE;
+        slew_report(&skew, shift, report);
         return SKEW_OK;
     }
+    slew_await_beginning(request);
     code = row_ready(engine, look, row, request, error);
     if (code != SKEW_OK) {
         return code;
     }
     if (follower_of(engine, look->target.pid) != 0) {
-        return update_held(engine, look, row, request, &skew, report, error);
+        return update_held(engine, look, row, request, shift, &skew, report, error);
     }
     scoped_memory struct sock_filter *filter = calloc(BPF_MAXINSNS, sizeof *filter);
     if (filter == NULL) {
@@ -272,6 +345,8 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         .permit = {.buffer = filter,
                    .unread_passes = request->force,
                    .suspend = engine->suspend_seccomp},
+        .slew_pace = request->slew_pace,
+        .shift = shift,
     };
     code = save_begin(&update.save, look->target.pid, error);
     if (code == SKEW_OK) {
@@ -296,6 +371,13 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
     skew_to_row(request, &row->skew);
     report_from_row(row, report);
     report->state = SKEW_STATE_ACTIVE;
+    if (code == SKEW_OK) {
+        slew_report(&update.verification.skew, shift, report);
+    }
+    if (code == SKEW_OK && update.late) {
+        strncpy(report->note, "the machine was so busy that a clock may have stepped back at once",
+                sizeof report->note - 1);
+    }
     report->clock_gettime = update.verification.clock_gettime;
     report->gettimeofday = update.verification.gettimeofday;
     report->time = update.verification.time;

@@ -16,6 +16,7 @@
 #include "engine/memory.h"
 #include "engine/private.h"
 #include "engine/remote.h"
+#include "engine/slew.h"
 
 #define SECOND      INT64_C(1000000000)
 #define MICROSECOND INT64_C(1000)
@@ -68,22 +69,28 @@ struct expectation {
     int64_t offset;
     int64_t deadline;
     int64_t unit;
-    const struct shape *shape; /* NULL for none */
-    int64_t beginning;
+    const struct image_skew *bent; /* NULL where an offset is all */
+    clockid_t clock;
 };
 
-/* With a shape: whether it lies within what that may show from `low` to `last`. */
+/* With a shape or a slew: whether it lies within what these may show from `low` to `last`. */
 static bool shaped(__int128 first, __int128 end, int64_t low, __int128 last,
                    const struct expectation *expected)
 {
-    int64_t from, to;
-    if (last < low || __builtin_sub_overflow(low, expected->beginning, &from) ||
-        __builtin_sub_overflow((int64_t)last, expected->beginning, &to)) {
+    const struct image_skew *skew = expected->bent;
+    int64_t from, to, beginning = skew->beginning_ns[expected->clock];
+    if (last < low || __builtin_sub_overflow(low, beginning, &from) ||
+        __builtin_sub_overflow((int64_t)last, beginning, &to)) {
         return false;
     }
-    struct shape_extent extent = shape_extent(expected->shape, from, to);
-    return end >= expected->beginning + extent.lowest &&
-           first <= expected->beginning + extent.highest;
+    struct shape_extent extent = shape_extent(&skew->shape, from, to);
+    /* What is left of a slew only shrinks; rounded together with the rest it is one less or more.
+     */
+    int64_t before = (int64_t)(slew_rest(&skew->slew, expected->clock, low) >> 64);
+    int64_t after = (int64_t)(slew_rest(&skew->slew, expected->clock, (int64_t)last) >> 64);
+    extent.lowest += (before < after ? before : after) - 1;
+    extent.highest += (before < after ? after : before) + 1;
+    return end >= beginning + extent.lowest && first <= beginning + extent.highest;
 }
 
 static bool explained(int64_t seen, int64_t low, int64_t high, struct expectation expected)
@@ -91,8 +98,8 @@ static bool explained(int64_t seen, int64_t low, int64_t high, struct expectatio
     /* The target's own reads may be anything: no sum of these may overflow. */
     __int128 first = (__int128)seen - expected.offset, end = first + expected.unit - 1;
     __int128 last = expected.deadline - (__int128)1 < high ? expected.deadline - (__int128)1 : high;
-    bool skewed = expected.shape != NULL ? shaped(first, end, low, last, &expected)
-                                         : (first > low ? first : low) <= (end < last ? end : last);
+    bool skewed = expected.bent != NULL ? shaped(first, end, low, last, &expected)
+                                        : (first > low ? first : low) <= (end < last ? end : last);
 
     first = seen;
     end = first + expected.unit - 1;
@@ -116,7 +123,7 @@ static bool verification_judge(struct verification *verification,
 {
     const struct image_skew *skew = &verification->skew;
     int64_t offset = image_skew_offset(skew);
-    bool bent = skew->shape.count != 0;
+    bool bent = skew->shape.count != 0 || skew->slew.pace != 0;
     bool clock_bent = bent && verification->clock < IMAGE_CLOCK_COUNT &&
                       (skew->clocks & SKEW_CLOCK_BIT(verification->clock)) != 0;
     const struct expectation clock = {
@@ -125,14 +132,14 @@ static bool verification_judge(struct verification *verification,
                         ? skew->deadlines.at_ns[verification->clock]
                         : IMAGE_NEVER,
         .unit = 1,
-        .shape = clock_bent ? &skew->shape : NULL,
-        .beginning = clock_bent ? skew->beginning_ns[verification->clock] : 0};
+        .bent = clock_bent ? skew : NULL,
+        .clock = (clockid_t)verification->clock};
     struct expectation real = {
         .offset = skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME) ? offset : 0,
         .deadline = skew->deadlines.at_ns[CLOCK_REALTIME],
         .unit = MICROSECOND,
-        .shape = bent && (skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME)) != 0 ? &skew->shape : NULL,
-        .beginning = skew->beginning_ns[CLOCK_REALTIME]};
+        .bent = bent && (skew->clocks & SKEW_CLOCK_BIT(CLOCK_REALTIME)) != 0 ? skew : NULL,
+        .clock = CLOCK_REALTIME};
 
     verification->clock_gettime =
         measurement(readback->clock_ns, readback->clock_before_ns, readback->clock_after_ns, 0);

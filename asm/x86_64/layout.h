@@ -46,6 +46,9 @@
  * skew is a shape (engine/shape.h) has it in the upper half, and the offset is a part of
  * the program. Elapsed time is what the clock's true reading is above that of its
  * beginning. What the program was made of lies behind it, for skewctl alone.
+ *
+ * A slew (engine/slew.h) is one more part, which each clock has an amount of its own of; it
+ * begins at an elapsed time of that clock. Its pace is in 2^-64 of the true one.
  */
 #define SLOT_GENERATION           0x00
 #define SLOT_CLOCKS               0x08
@@ -57,7 +60,10 @@
 #define SLOT_BEGINNING            0xe0
 #define SLOT_PROGRAM              0x140
 #define SLOT_SHAPE                0x380
-#define SLOT_SIZE                 0x528
+#define SLOT_SLEW_PACE            0x528
+#define SLOT_SLEW_BEGINNING       0x530
+#define SLOT_SLEW_AMOUNT          0x590
+#define SLOT_SIZE                 0x5f0
 #define SLOT_CLOCK_COUNT          12 /* clocks are 0 to 11: others are never skewed */
 
 /* The program: struct shape_program of engine/shape_program.h, which says what the words mean. */
@@ -65,6 +71,7 @@
 #define SHAPE_PERIODIC_STROBE  1
 #define SHAPE_PERIODIC_SINE    2
 #define SHAPE_PERIODIC_JITTER  4
+#define SHAPE_PERIODIC_SLEW    8
 #define PROGRAM_STROBE_LOW     0x08
 #define PROGRAM_STROBE_HIGH    0x10
 #define PROGRAM_STROBE_AMOUNT  0x18

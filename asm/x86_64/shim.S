@@ -172,7 +172,8 @@ skew_shim_begin:
 	imul	\by
 .endm
 
-.macro shape_evaluate retry
+/* `clock` is where the number of the clock is on the stack then, or nothing for CLOCK_REALTIME. */
+.macro shape_evaluate retry, clock
 	sub	$FRAME_SIZE, %rsp
 	mov	%rdx, %rcx
 	imul	$1000000000, %rax, %rax
@@ -245,7 +246,42 @@ skew_shim_begin:
 	je	5551b
 	jmp	5555b
 
-5557:	mov	FRAME_ELAPSED(%rsp), %r8
+	/* As slew_rest() of engine/slew.c; rax has the fraction of what is shown. */
+5557:	testb	$SHAPE_PERIODIC_SLEW, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	jz	5558f
+	mov	%r9, FRAME_BASE(%rsp)
+	mov	%rax, %r8
+	.ifnb	\clock
+	mov	\clock, %rdi
+	.else
+	xor	%edi, %edi
+	.endif
+	mov	FRAME_ELAPSED(%rsp), %rax
+	sub	SLOT_SLEW_BEGINNING(%rcx, %rdi, 8), %rax
+	cqto
+	not	%rdx
+	and	%rdx, %rax
+	mulq	SLOT_SLEW_PACE(%rcx)
+	mov	SLOT_SLEW_AMOUNT(%rcx, %rdi, 8), %rdi
+	mov	%rdi, %r9
+	sar	$63, %r9
+	xor	%r9, %rdi
+	sub	%r9, %rdi
+	/* The amount less what has gone, and not less than nothing; then its sign. */
+	neg	%rax
+	sbb	%rdx, %rdi
+	sbb	%rdx, %rdx
+	not	%rdx
+	and	%rdx, %rax
+	and	%rdx, %rdi
+	xor	%r9, %rax
+	xor	%r9, %rdi
+	sub	%r9, %rax
+	sbb	%r9, %rdi
+	add	%r8, %rax
+	adc	%rdi, %r10
+	mov	FRAME_BASE(%rsp), %r9
+5558:	mov	FRAME_ELAPSED(%rsp), %r8
 	test	%r8, %r8
 	js	5552b
 	testb	$SHAPE_PERIODIC_STROBE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
@@ -374,7 +410,7 @@ skew_shim_clock_gettime:
 	push	%rcx
 	mov	(%rsi), %rax
 	mov	8(%rsi), %r8
-	shape_evaluate 7f
+	shape_evaluate 7f, "FRAME_SIZE(%rsp)"
 	pop	%rcx
 	mov	%rax, (%rsi)
 	mov	%r8, 8(%rsi)

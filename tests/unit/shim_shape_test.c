@@ -1,10 +1,11 @@
 /*
- * shim_shape_test.c - the shim shows what engine/shape.c says, to the nanosecond, on
+ * shim_shape_test.c - the shim shows what engine/shape.c and slew.c say, to the nanosecond, on
  * every clock and through every function, also while the shape changes.
  */
 #include "shim_stand_in.h"
 
 #include "asm/x86_64/layout.h"
+#include "engine/slew.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -94,15 +95,21 @@ static struct shape random_shape(unsigned round)
     return shape;
 }
 
+/* Of any size and pace, and at any distance from its end. */
+static struct image_slew random_slew(void)
+{
+    struct image_slew slew = {.pace = random_next() >> random_next() % 24};
+    for (int clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
+        slew.amount_ns[clock] = clock == 7 ? 0 : random_signed(100 * YEAR);
+        slew.begin_ns[clock] = NOW + random_signed(50 * YEAR);
+    }
+    return slew;
+}
+
 /* Modulo 2^64, as a sum that leaves that range is. */
 static __int128 expected(const struct image_skew *skew, clockid_t clock, int64_t now_ns)
 {
-    if (clock < 0 || clock >= IMAGE_CLOCK_COUNT || !(skew->clocks & SKEW_CLOCK_BIT(clock)) ||
-        now_ns >= skew->deadlines.at_ns[clock])
-        return now_ns;
-    int64_t elapsed = (int64_t)((uint64_t)now_ns - (uint64_t)skew->beginning_ns[clock]);
-    return (int64_t)((uint64_t)now_ns + (uint64_t)image_skew_offset(skew) +
-                     (uint64_t)shape_difference(&skew->shape, elapsed));
+    return (int64_t)((uint64_t)now_ns + (uint64_t)skew_difference(skew, clock, now_ns));
 }
 
 /* The bias of the shim's division leaves out what is below. */
@@ -158,6 +165,33 @@ static void every_shape_is_exact(void **state)
     }
 }
 
+/* Around the beginning and the end of each clock's own, alone and with every shape. */
+static void every_slew_is_exact(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct image_skew skew = image_skew_from(round % 5 ? (1U << IMAGE_CLOCK_COUNT) - 1 : 0x2b,
+                                                 round % 3 ? random_signed(50 * YEAR) : 0, NULL);
+        if (round % 4)
+            skew.shape = random_shape(round);
+        skew.slew = random_slew();
+        for (int clock = 0; clock < IMAGE_CLOCK_COUNT; clock++)
+            skew.beginning_ns[clock] = round % 4 ? NOW + clock * 1234567 : 0;
+        skew_set(&skew);
+        for (unsigned i = 0; i < TIMES; i++) {
+            size_t clock = i % IMAGE_CLOCK_COUNT;
+            __int128 size = (__int128)llabs(skew.slew.amount_ns[clock]) << 64;
+            __int128 at = skew.slew.begin_ns[clock] + (int64_t)(random_next() % 5) - 2;
+            if (i / IMAGE_CLOCK_COUNT % 2)
+                at += size / skew.slew.pace;
+            else if (i / IMAGE_CLOCK_COUNT % 3)
+                at += size / skew.slew.pace / 4096 * (int64_t)(random_next() % 4096);
+            if (at > 0 && at < NOW + 200 * YEAR)
+                functions_check(&skew, (int64_t)at);
+        }
+    }
+}
+
 static void a_shape_ends_at_its_deadline(void **state)
 {
     (void)state;
@@ -184,6 +218,8 @@ static void what_is_set_is_read_back(void **state)
         struct image_skew skew = image_skew_from(0xc21, random_signed(YEAR), NULL), seen;
         if (round % 5)
             skew.shape = random_shape(round);
+        if (round % 7 < 4)
+            skew.slew = random_slew();
         skew.beginning_ns[CLOCK_TAI] = (int64_t)round;
         skew_set(&skew);
         assert_true(image_parameters_parse(placed.at + image_parameters_offset(), &seen));
@@ -191,6 +227,7 @@ static void what_is_set_is_read_back(void **state)
         assert_true(image_skew_offset(&seen) == image_skew_offset(&skew));
         assert_true(shape_equal(&seen.shape, &skew.shape));
         assert_memory_equal(seen.beginning_ns, skew.beginning_ns, sizeof seen.beginning_ns);
+        assert_memory_equal(&seen.slew, &skew.slew, sizeof seen.slew);
     }
 }
 
@@ -253,6 +290,9 @@ static void no_reader_sees_a_torn_shape(void **state)
         alternating[a] = image_skew_from(1, a * (1000 * SECOND + 100), NULL);
         if (a != 0)
             alternating[a].shape = random_shape(a == 1 ? 0 : (unsigned)a * 2 + 1);
+        if (a >= 3)
+            alternating[a].slew = (struct image_slew){
+                .pace = UINT64_C(1) << 60, .begin_ns = {NOW - 7}, .amount_ns = {a * -777 * SECOND}};
         alternating[a].beginning_ns[CLOCK_REALTIME] = NOW - 11 * SECOND * a;
         allowed[a][0] = expected(&alternating[a], CLOCK_REALTIME, NOW);
         allowed[a][1] = floor_to(allowed[a][0], 1000);
@@ -278,9 +318,9 @@ static void no_reader_sees_a_torn_shape(void **state)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        harness_test(every_shape_is_exact),        harness_test(a_shape_ends_at_its_deadline),
-        harness_test(what_is_set_is_read_back),    harness_test(a_damaged_program_is_refused),
-        harness_test(no_reader_sees_a_torn_shape),
+        harness_test(every_shape_is_exact),         harness_test(every_slew_is_exact),
+        harness_test(a_shape_ends_at_its_deadline), harness_test(what_is_set_is_read_back),
+        harness_test(a_damaged_program_is_refused), harness_test(no_reader_sees_a_torn_shape),
     };
     if (argc > 1)
         wanted_reads = strtoul(argv[1], NULL, 10);
