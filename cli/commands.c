@@ -44,6 +44,7 @@ struct skew_request request_from(const struct options *options)
         .deadline_ns = options->deadline_ns,
         .shape = options->shape,
         .begin_ns = options->begin_ns,
+        .slew_pace = options->slew_pace,
         .force = options->force,
         .dry_run = options->dry_run,
     };

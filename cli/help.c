@@ -75,6 +75,9 @@ static const struct {
             "      --clock NAME[,...]    clocks to skew; realtime,realtime_coarse,tai by default\n"
             "      --for DURATION        when the shift ends by itself, counted from now: 30s, "
             "1h30m\n"
+            "      --slew PACE           get there at 1ppm to less than 1, like 500ppm, rather "
+            "than jump;\n"
+            "                            for -p alone\n"
             "      --dry-run             look and decide, change nothing\n"
             "      --force               go on where only a safety catch refuses, as for pid "
             "1\n" SUSPEND_SECCOMP,
@@ -111,6 +114,9 @@ static const struct {
             "                            the injection; may be repeated\n" TARGETS
             "      --id ID[,ID...]       injections and groups to end, as list numbers them\n"
             "      --all                 every injection of the journal\n"
+            "      --slew PACE           first get to the true time at 1ppm to less than 1, like "
+            "500ppm,\n"
+            "                            and wait for that; with --dry-run, only tell how long\n"
             "      --crashed             only what was interrupted; leave what is whole "
             "alone\n" SUSPEND_SECCOMP,
         },

@@ -68,14 +68,20 @@ bool interrupt_stops(void)
 
 int interrupt_take(void)
 {
-    static const struct timespec at_once = {0};
+    return interrupt_wait(0);
+}
+
+int interrupt_wait(int milliseconds)
+{
+    const struct timespec most = {.tv_sec = milliseconds / 1000,
+                                  .tv_nsec = milliseconds % 1000 * 1000000L};
     sigset_t end = set_end();
     sigset_t stop = set_stop();
 
     sigprocmask(SIG_UNBLOCK, &stop, NULL);
     sigprocmask(SIG_BLOCK, &stop, NULL);
 
-    int signal = sigtimedwait(&end, NULL, &at_once);
+    int signal = sigtimedwait(&end, NULL, &most);
     return signal > 0 ? signal : 0;
 }
 

@@ -23,6 +23,8 @@ int interrupt_take(void);
 int interrupt_descriptor(void);
 /* Whether interrupt_take() would stop here. */
 bool interrupt_stops(void);
+/* The same, but waits so long for one. A stop then takes effect when it is over. */
+int interrupt_wait(int milliseconds);
 
 /* Takes what is still held, then lets signals have their usual effect again. */
 void interrupt_release(void);

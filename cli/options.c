@@ -8,6 +8,7 @@
 #include "cli/profile.h"
 #include "cli/skew_option.h"
 #include "engine/duration.h"
+#include "engine/shape_text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -46,6 +47,7 @@ enum {
     /* From here on those of enum skew_option. */
     OPTION_SKEW = 256,
     OPTION_PROFILE = OPTION_SKEW + SKEW_OPTION_COUNT,
+    OPTION_SLEW,
     OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_SUSPEND_SECCOMP,
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
     {"jitter", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_JITTER},
     {"step", required_argument, NULL, OPTION_SKEW + SKEW_OPTION_STEP},
     {"profile", required_argument, NULL, OPTION_PROFILE},
+    {"slew", required_argument, NULL, OPTION_SLEW},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"suspend-seccomp", no_argument, NULL, OPTION_SUSPEND_SECCOMP},
@@ -136,9 +139,11 @@ static unsigned option_commands(int option)
         return FOR(COMMAND_WATCH);
     case OPTION_FORCE:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN) | FOR(COMMAND_FOLLOW);
-    case OPTION_DRY_RUN:
     case OPTION_PARTIAL:
         return FOR(COMMAND_INJECT);
+    case OPTION_DRY_RUN:
+    case OPTION_SLEW:
+        return FOR(COMMAND_INJECT) | FOR(COMMAND_RECOVER);
     case OPTION_FOLLOW:
         return FOR(COMMAND_INJECT) | FOR(COMMAND_RUN);
     case OPTION_DETACH:
@@ -289,6 +294,18 @@ static enum skew_code interval_parse(const char *text, int64_t *interval_ns)
     return SKEW_OK;
 }
 
+static enum skew_code slew_parse(const char *text, uint64_t *pace)
+{
+    const char *problem;
+
+    if (*pace != 0)
+        return message_usage("--slew is given twice; give it once");
+    return shape_pace_parse(text, pace, &problem)
+               ? SKEW_OK
+               : message_usage("'%.80s' is no pace: %s; write it like 500ppm, 5%% or 0.05", text,
+                               problem);
+}
+
 static enum skew_code samples_parse(const char *text, int64_t *samples)
 {
     size_t length = strspn(text, "0123456789");
@@ -347,6 +364,8 @@ static enum skew_code option_store(int option, char *value, enum command command
         return SKEW_OK;
     case OPTION_PROFILE:
         return profile_store(value, options);
+    case OPTION_SLEW:
+        return slew_parse(value, &options->slew_pace);
     case OPTION_FORCE:
         options->force = true;
         return SKEW_OK;
@@ -492,6 +511,22 @@ static enum skew_code options_check(enum command command, const struct options *
     return SKEW_OK;
 }
 
+static enum skew_code slew_check(enum command command, const struct options *options)
+{
+    bool group = options->groups.count != 0 || options->selectors.count != 0 || options->follow;
+
+    if (command == COMMAND_INJECT && options->slew_pace != 0 && group)
+        return message_usage("--slew is for single processes, named with -p; a group's skew "
+                             "jumps, and only recover can slew it back");
+    if (options->slew_pace != 0 && options->crashed)
+        return message_usage("--crashed finishes what was interrupted, which is not slewed; "
+                             "leave --slew out");
+    if (command == COMMAND_RECOVER && options->slew_pace == 0 && options->dry_run)
+        return message_usage("--dry-run of recover tells how long --slew takes; give one, like "
+                             "--slew 500ppm");
+    return SKEW_OK;
+}
+
 enum skew_code options_parse(enum command command, int argc, char **argv, struct options *options)
 {
     enum skew_code code = SKEW_OK;
@@ -519,7 +554,8 @@ enum skew_code options_parse(enum command command, int argc, char **argv, struct
     else if (optind < argc)
         return message_usage("'%.80s' stands alone, without an option; see skewctl %s --help",
                              argv[optind], commands[command]);
-    return options_check(command, options);
+    code = slew_check(command, options);
+    return code == SKEW_OK ? options_check(command, options) : code;
 }
 
 void options_free(struct options *options)

@@ -50,6 +50,7 @@ struct options {
     int64_t offset_ns;
     struct shape shape;  /* besides the offset */
     int64_t begin_ns;    /* CLOCK_REALTIME, when the shape begins; 0 where there is none */
+    uint64_t slew_pace;  /* in 2^-64, 0: jump */
     uint64_t clocks;     /* 0: the default set */
     int64_t deadline_ns; /* CLOCK_REALTIME, when the skew ends by itself; 0: never */
     int64_t interval_ns; /* watch: between two samples */

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/group.h"
 #include "cli/message.h"
+#include "cli/slew.h"
 
 #include <stdlib.h>
 
@@ -91,10 +92,16 @@ int command_recover(const struct options *options)
 {
     struct skew_engine *engine;
     enum skew_code code = command_open_engine(options, options->pids.count != 0, &engine);
-    int status;
+    int status = SKEW_OK;
 
     if (code != SKEW_OK)
         return (int)code;
+    if (options->slew_pace != 0)
+        status = slew_back(engine, options);
+    if (status != SKEW_OK || options->dry_run) {
+        skew_engine_close(engine);
+        return status;
+    }
     if (options->all || options->crashed)
         status = recover_listed(engine, options);
     else if (options->ids.count || options->groups.count)

@@ -184,6 +184,13 @@ REPORT_COLUMN(shape, report->shape.count != 0 && cell_shape(cell, &report->shape
 REPORT_COLUMN(shape_begin, cell_time(cell, report->begin_ns))
 REPORT_COLUMN(profile, report->profile[0] && cell_printf(cell, "%s", report->profile))
 REPORT_COLUMN(skew_ns, cell_printf(cell, "%" PRId64, report->offset_ns))
+/* A slew that is over is none. */
+REPORT_COLUMN(slew_ns,
+              report->slew_left_ns > 0 && cell_printf(cell, "%" PRId64, report->slew_rest_ns))
+REPORT_COLUMN(slew_left, report->slew_left_ns > 0 &&
+                             cell_printf(cell, "%" PRId64 ".%03" PRId64,
+                                         report->slew_left_ns / DURATION_SECOND_NS,
+                                         report->slew_left_ns % DURATION_SECOND_NS / 1000000))
 REPORT_COLUMN(deadline, cell_time(cell, report->deadline_ns))
 REPORT_COLUMN(state, cell_printf(cell, "%s", skew_state_name(report->state)))
 REPORT_COLUMN(mark, cell_printf(cell, "%s",
@@ -274,6 +281,8 @@ static const struct column injection_columns[] = {
     {"SHAPE", IN_JSON, STRING, 0, write_shape},
     {"SHAPE_BEGIN", IN_JSON, STRING, 0, write_shape_begin},
     {"PROFILE", IN_JSON, STRING, 0, write_profile},
+    {"SLEW_NS", IN_JSON, NUMBER, 0, write_slew_ns},
+    {"SLEW_LEFT_S", IN_JSON, NUMBER, 0, write_slew_left},
     {"STATE", IN_TABLES, STRING, 0, write_mark},
     {"STATE", IN_JSON, STRING, 0, write_state},
     {"INHERITED", IN_JSON, BOOLEAN, 0, write_inherited},

@@ -185,13 +185,16 @@ static void slew_fill(uint8_t *slot, const struct image_skew *skew)
 
 static void slew_read(const uint8_t *slot, struct image_skew *skew)
 {
+    skew->slew = (struct image_slew){0};
     memcpy(&skew->slew.pace, slot + SLOT_SLEW_PACE, sizeof skew->slew.pace);
+    if (skew->slew.pace == 0) {
+        return;
+    }
     memcpy(skew->slew.amount_ns, slot + SLOT_SLEW_AMOUNT, sizeof skew->slew.amount_ns);
     for (size_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
         uint64_t elapsed;
         memcpy(&elapsed, slot + SLOT_SLEW_BEGINNING + clock * sizeof elapsed, sizeof elapsed);
-        skew->slew.begin_ns[clock] =
-            skew->slew.pace != 0 ? (int64_t)(elapsed + (uint64_t)skew->beginning_ns[clock]) : 0;
+        skew->slew.begin_ns[clock] = (int64_t)(elapsed + (uint64_t)skew->beginning_ns[clock]);
     }
 }
 

@@ -183,7 +183,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
                             const struct skew_request *request, struct skew_report *report,
                             struct skew_error *error);
 enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
-                               struct journal_injection *row, const struct skew_request *request,
+                               struct journal_injection *row, const struct skew_request *asked,
                                struct skew_report *report, struct skew_error *error);
 /*
  * Puts a process back whatever state it is in and advances its row to `end`

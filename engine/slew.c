@@ -21,8 +21,9 @@
  *   nanosecond, (1) holds for every t however long a thread was delayed, and until w is HOLD
  *   behind the planning.
  * - From or to a shape that slides or waves, a read that began before the switch must not be
- *   delayed by more than SETTLE. The clock jumps forward by the surplus: at most SETTLE
- *   times the difference of the two rates, as 20 us for 200 ppm, and a tenth of a second for 2.
+ *   delayed by more than SETTLE. The clock jumps forward by the surplus, and by what the distance
+ *   shrinks until w: at most twice SETTLE times the difference of the two rates, as 40 us for
+ *   200 ppm, and a fifth of a second for 2.
  * - Strobe, jitter and steps are jumps, and those back are their own. They are in the
  *   distance at the planning, but not in the surplus, which would be a jump by all of their amount.
  *   The shape must have begun for readers of the coarse clocks as well: slew_await_beginning().
@@ -47,7 +48,7 @@
 #include "engine/private.h"
 
 #define MILLISECOND INT64_C(1000000)
-#define SETTLE      (100 * MILLISECOND)
+#define SETTLE      INT64_C(100000000)
 #define HOLD        (1000 * MILLISECOND)
 /* A tick of the slowest kernel, three times. */
 #define BEGINNING (30 * MILLISECOND)
@@ -123,7 +124,7 @@ static __int128 wave_travel(const struct image_skew *skew)
         if (part->kind == SHAPE_SINE && part->amount != 0) {
             __int128 amplitude = (__int128)size_of(part->amount);
             __int128 climbs = amplitude * SETTLE / part->span * 6284 / 1000;
-            return (climbs < 2 * amplitude ? climbs : 2 * amplitude) + amplitude / 10000000 + 2;
+            return (climbs < amplitude * 2 ? climbs : amplitude * 2) + amplitude / 10000000 + 2;
         }
     }
     return 0;

@@ -87,7 +87,7 @@ static enum skew_code parameters_write(struct update *update, const struct trace
                                        uint64_t slew_pace, struct image_skew *skew,
                                        struct skew_error *error)
 {
-    struct image_write last;
+    struct image_write last = {0};
     int64_t planned = 0;
     bool timely = false;
     for (int tries = 0; tries < SLEW_TRIES && !timely; tries++) {

@@ -44,6 +44,9 @@ static void parameters_check(const uint8_t *input)
     const char *problem;
     if (input[0] & 1)
         fuzz_check(shape_parse("rate=1.0002 sine=1s/1h step=1s:2s", &next.shape, &problem));
+    if (input[0] & 2)
+        next.slew = (struct image_slew){
+            .pace = UINT64_MAX, .begin_ns = {1, 0, -1}, .amount_ns = {INT64_MIN, 7}};
     struct image_write writes[IMAGE_UPDATE_WRITES];
     image_update_plan(parameters, &next, writes);
     for (int i = 0; i < IMAGE_UPDATE_WRITES; i++) {
@@ -58,6 +61,7 @@ static void parameters_check(const uint8_t *input)
                    seen.nanoseconds == expected->nanoseconds);
         fuzz_check(memcmp(&seen.deadlines, &expected->deadlines, sizeof seen.deadlines) == 0);
         fuzz_check(shape_equal(&seen.shape, &expected->shape));
+        fuzz_check(memcmp(&seen.slew, &expected->slew, sizeof seen.slew) == 0);
     }
 }
 

@@ -26,6 +26,7 @@
  *     compat [thread]  a 64-bit program that is mostly in 32-bit code
  *     workers KIND FIFO  an io_uring, for which the kernel has threads in it
  *     keeper         keeps memory of its own where it is told to
+ *     onward [THREADS]  reads all clocks and looks whether any goes back; "fork"
  *     early          reads the clock before anything else; also early_static
  *     forks FILE     forks children that stay, that end soon, that fork the next: forks.h
  *     tidier         unmaps code that it does not know when it is told to

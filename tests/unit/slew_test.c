@@ -182,10 +182,12 @@ static void no_clock_steps_back(void **state)
     for (int round = 0; round < 3000; round++) {
         size_t o = random_next() % COUNT(steady), n = random_next() % COUNT(steady);
         uint64_t pace = pace_of(paces[random_next() % COUNT(paces)]);
-        struct image_skew before = skew_of(random_within(-SECOND, SECOND) << random_next() % 20,
-                                           steady[o].shape, steady[o].ago);
-        struct image_skew after = skew_of(random_within(-SECOND, SECOND) << random_next() % 20,
-                                          steady[n].shape, round % 2 ? 0 : steady[n].ago);
+        struct image_skew before =
+            skew_of(random_within(-SECOND, SECOND) * (1 << random_next() % 20), steady[o].shape,
+                    steady[o].ago);
+        struct image_skew after =
+            skew_of(random_within(-SECOND, SECOND) * (1 << random_next() % 20), steady[n].shape,
+                    round % 2 ? 0 : steady[n].ago);
         const struct skew_request request = {.slew_pace = pace};
         struct skew_error error = {0};
         /* In the midst of another slew, around its beginning or its end. */
