@@ -59,6 +59,11 @@ static bool sample_show(struct watch *watch, const struct skew_sample *sample)
     return fflush(stdout) == 0;
 }
 
+static bool sample_over(const struct skew_sample *sample)
+{
+    return sample->report.state != SKEW_STATE_ACTIVE && sample->report.state != SKEW_STATE_EXPIRED;
+}
+
 static bool signals_take(struct watch *watch)
 {
     bool stops = interrupt_stops();
@@ -114,8 +119,7 @@ static enum skew_code samples_show(struct watch *watch, struct skew_sample *samp
             skew_sampler_take(watch->sampler, watch->options->clocks, sample, error);
         if (code != SKEW_OK)
             return code;
-        bool over =
-            sample->report.state != SKEW_STATE_ACTIVE && sample->report.state != SKEW_STATE_EXPIRED;
+        bool over = sample_over(sample);
         if (over && !watch->options->json)
             return SKEW_OK;
         /* Output that did not arrive is told at the end of all. */
@@ -154,7 +158,7 @@ static enum skew_code watch_run(struct watch *watch)
         close(watch->attentions);
     if (code != SKEW_OK)
         return message_error(&error, sample.report.command);
-    if (sample.report.note[0])
+    if (sample_over(&sample))
         message_print("pid %d (%s): %s", (int)sample.report.pid, sample.report.command,
                       sample.report.note);
     return SKEW_OK;

@@ -171,7 +171,8 @@ void watch_page_fill(const struct skew_sample *sample, struct watch_page *page)
     line_add(page, "pid %d (%s): %s    q ends", (int)report->pid,
              text_escape(report->command, true, command, sizeof command),
              skew_state_name(report->state));
-    line_add(page, "skew %s", skew_text(report, skew));
+    line_add(page, "skew %s%s%s", skew_text(report, skew), report->note[0] ? "; " : "",
+             report->note);
     if (report->deadline_ns == 0)
         line_add(page, "until it is recovered");
     else if (left <= 0)

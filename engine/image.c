@@ -101,22 +101,6 @@ int64_t image_skew_begin(const struct image_skew *skew)
     return skew->shape.count == 0 ? 0 : skew->beginning_ns[CLOCK_REALTIME];
 }
 
-bool image_skew_applies(const struct image_skew *skew, clockid_t clock, int64_t true_ns)
-{
-    return clock >= 0 && clock < IMAGE_CLOCK_COUNT && (skew->clocks & SKEW_CLOCK_BIT(clock)) != 0 &&
-           true_ns < skew->deadlines.at_ns[clock];
-}
-
-int64_t image_skew_shown(const struct image_skew *skew, clockid_t clock, int64_t true_ns)
-{
-    if (!image_skew_applies(skew, clock, true_ns)) {
-        return true_ns;
-    }
-    uint64_t shown = (uint64_t)true_ns + (uint64_t)image_skew_offset(skew);
-    int64_t elapsed = (int64_t)((uint64_t)true_ns - (uint64_t)skew->beginning_ns[clock]);
-    return (int64_t)(shown + (uint64_t)shape_difference(&skew->shape, elapsed));
-}
-
 size_t image_data_size(void)
 {
     return IMAGE_SHIM;

@@ -51,10 +51,6 @@ int64_t image_skew_offset(const struct image_skew *skew);
 int64_t image_skew_deadline(const struct image_skew *skew);
 /* When its shape began, likewise; 0 where there is none. */
 int64_t image_skew_begin(const struct image_skew *skew);
-/* Whether a clock that truly shows `true_ns` is skewed then; and what it shows, as the shim does.
- */
-bool image_skew_applies(const struct image_skew *skew, clockid_t clock, int64_t true_ns);
-int64_t image_skew_shown(const struct image_skew *skew, clockid_t clock, int64_t true_ns);
 
 struct image_patch {
     uint64_t address; /* in the target */

@@ -14,6 +14,7 @@
 #include "engine/memory.h"
 #include "engine/private.h"
 #include "engine/skew_row.h"
+#include "engine/slew.h"
 
 #define SECOND     INT64_C(1000000000)
 #define TAKE_TRIES 50
@@ -62,6 +63,12 @@ static bool clock_shiftable(clockid_t clock)
     return clock_shift_of(clock, (struct clock_shift){1, 1, true}) != 0;
 }
 
+/* Whether the clock is skewed when it truly shows that. */
+static bool skew_applies(const struct image_skew *skew, clockid_t clock, int64_t true_ns)
+{
+    return (skew->clocks & SKEW_CLOCK_BIT(clock)) != 0 && true_ns < skew->deadlines.at_ns[clock];
+}
+
 static void readings_finish(const struct image_skew *skew, struct clock_shift shift,
                             struct skew_sample *sample)
 {
@@ -73,8 +80,10 @@ static void readings_finish(const struct image_skew *skew, struct clock_shift sh
             continue;
         }
         reading->true_ns += clock_shift_of(reading->clock, shift);
-        reading->skewed = image_skew_applies(skew, reading->clock, reading->true_ns);
-        reading->shown_ns = image_skew_shown(skew, reading->clock, reading->true_ns);
+        reading->skewed = skew_applies(skew, reading->clock, reading->true_ns);
+        reading->shown_ns =
+            (int64_t)((uint64_t)reading->true_ns +
+                      (uint64_t)skew_difference(skew, reading->clock, reading->true_ns));
     }
 }
 
@@ -95,10 +104,12 @@ static bool sample_try(const struct look *look, uint64_t clocks, struct skew_sam
         memcmp(before, after, sizeof before) != 0) {
         return false;
     }
-    readings_finish(&skew, clock_shift_read(&look->target), sample);
+    struct clock_shift shift = clock_shift_read(&look->target);
+    readings_finish(&skew, shift, sample);
     struct skew_report *report = &sample->report;
     const struct skew_request shown = request_from_image(&skew);
     report_skew(&shown, report);
+    slew_report(&skew, shift, report);
     bool over = report->deadline_ns != 0 && report->deadline_ns <= sample->now_ns;
     report->state = over ? SKEW_STATE_EXPIRED : SKEW_STATE_ACTIVE;
     return true;

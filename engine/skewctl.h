@@ -431,7 +431,8 @@ struct skew_reading {
 #define SKEW_READINGS_MAX 12
 struct skew_sample {
     /* As from skew_list(), but for what the journal alone knows. Where the state is neither
-       ACTIVE nor EXPIRED the watch is over, there are no readings, and the note says why. */
+       ACTIVE nor EXPIRED the watch is over, there are no readings, and the note says why; else what
+       a slew does. */
     struct skew_report report;
     int64_t now_ns;    /* the true CLOCK_REALTIME */
     int64_t spread_ns; /* all was read within this; the same skew was in force throughout */

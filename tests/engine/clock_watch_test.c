@@ -95,6 +95,7 @@ static void a_sample_is_what_the_program_reads(void **state)
     } skews[] = {
         {"--offset", "-1h", NULL, NULL, -HOUR, -HOUR},
         {"--offset", "1h1ns", NULL, NULL, HOUR + 1, HOUR + 1},
+        {"--offset", "30m", "--slew", "0.5", HOUR / 2 + 1, HOUR + 1},
         {"--rate", "40", NULL, NULL, 1, INT64_C(3900) * SECOND},
         {"--rate", "0", "--offset", "-1h", -HOUR - 100 * SECOND, -HOUR - 1},
         {"--offset", "-1h", "--ramp", "1h/1us", 0, 0},
