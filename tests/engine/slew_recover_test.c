@@ -135,6 +135,11 @@ static void who_waits_may_die(void **state)
     child_kill(waiting);
     victim_check_progress(onward, 50);
     assert_string_equal(listed(".injections[0].state"), "active");
+    /* What is left of it is what watch shows, too. */
+    struct run watched =
+        skewctl_run("watch", "-p", pid_text(onward), "--count", "1", "-o", "json", NULL);
+    run_expect(&watched, 0);
+    assert_string_equal(json_query(watched.out, ".readings[0].difference_ns > 50000000"), "true");
     waiting = recover_begin(onward, "1ppm");
     kill(waiting->pid, SIGTERM);
     int status = child_wait(waiting, HARNESS_DEADLINE_MS);
