@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "asm/x86_64/layout.h"
+
 typedef unsigned __int128 wide;
 
 __int128 shape_part_slope(const struct shape_part *part)
@@ -53,26 +55,31 @@ static int64_t product(int64_t one, int64_t other)
     return (int64_t)(((__int128)one * other) >> 64);
 }
 
+int64_t shape_amplitude(int64_t amount)
+{
+    const int64_t leading = INT64_C(5729994958264270656); /* 75 */
+    return (int64_t)(((__int128)amount * leading) >> 50);
+}
+
 /*
- * The quarter waves are folded onto the one around the zero where the wave rises; there, for
- * v from -1 to 1, sin(v pi / 2) is v times a polynomial of v^2, interpolated at
- * Chebyshev's points. The comments tell the fractional bits.
+ * The waves are folded onto the half around the zero where one rises; there, for v from -1
+ * to 1, sin(v pi / 2) is v times a polynomial of u = v^2, interpolated at Chebyshev's points.
+ * Of the fourth degree in u, it is its leading coefficient, which the amplitude has been multiplied
+ * with, times
+ *     (y + b) (y - 32 u + c) + d    where    y = (u + a) u
+ * which takes fewer multiplications one after the other than any other way (Knuth, The Art of
+ * Computer Programming, volume 2, 4.6.4; 32 where he has -1 keeps the constants small). The
+ * comments tell the fractional bits.
  */
 static int64_t sine(int64_t amplitude, uint64_t phase)
 {
-    uint64_t from_trough = phase + (UINT64_C(1) << 62);
-    int64_t folded = (int64_t)(from_trough & INT64_MAX) - (INT64_C(1) << 62);
-    folded ^= (int64_t)from_trough >> 63;
-    int64_t v = folded * 2;       /* 63 */
-    int64_t v2 = product(v, v);   /* 62 */
-    int64_t v4 = product(v2, v2); /* 60 */
-    int64_t low =
-        INT64_C(3622009713459605843) + product(INT64_C(-5957964076964397591), v2); /* 61 */
-    int64_t high = INT64_C(2940039057340809158) + product(INT64_C(-689781881168738571), v2) +
-                   product(INT64_C(89531171222879229), v4);         /* 65 */
-    int64_t slope = low + product(high, v4);                        /* 61 */
-    int64_t scaled = product(v, amplitude * SHAPE_AMPLITUDE_SCALE); /* 17 */
-    return product(scaled, slope) >> 14;
+    int64_t falling = (int64_t)(phase + (UINT64_C(1) << 62)) >> 63;
+    int64_t v = (int64_t)(phase * 2);                                                      /* 63 */
+    int64_t u = product(v, v);                                                             /* 62 */
+    int64_t y = product(u + SHAPE_SINE_A, u >> 8);                                         /* 52 */
+    int64_t slope = product(y + SHAPE_SINE_B, y - (u >> 5) + SHAPE_SINE_C) + SHAPE_SINE_D; /* 40 */
+    int64_t scaled = product(v ^ falling, shape_amplitude(amplitude));                     /* 24 */
+    return product(scaled, slope);
 }
 
 /* So that seeds that differ little give noise that does not. */

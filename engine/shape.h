@@ -102,8 +102,8 @@ struct shape_extent shape_extent(const struct shape *shape, int64_t from, int64_
 __int128 shape_part_slope(const struct shape_part *part);
 /* 2^128 / period, rounded up: times a number of nanoseconds, these are periods in 2^-128. */
 unsigned __int128 shape_frequency(int64_t period);
-/* Of an amplitude in the fixed point of the sine. */
-#define SHAPE_AMPLITUDE_SCALE (INT64_C(1) << 18)
+/* The amplitude of a sine times the leading coefficient of its polynomial, in 2^-25. */
+int64_t shape_amplitude(int64_t amount);
 /* What is added to the number of a quantum before it is hashed. */
 uint64_t shape_seed(uint64_t seed);
 

@@ -73,7 +73,7 @@ static void periodic_add(const struct shape_part *part, struct shape_program *pr
         program->periodic |= SHAPE_PERIODIC_SINE;
         program->sine_low = (uint64_t)frequency;
         program->sine_high = (uint64_t)(frequency >> 64);
-        program->sine_amplitude = part->amount * SHAPE_AMPLITUDE_SCALE;
+        program->sine_amplitude = shape_amplitude(part->amount);
     } else if (part->kind == SHAPE_JITTER) {
         wide frequency = shape_frequency(part->span);
         program->periodic |= SHAPE_PERIODIC_JITTER;

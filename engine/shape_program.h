@@ -24,7 +24,7 @@ struct shape_program {
     uint64_t strobe_low, strobe_high; /* periods per nanosecond, in 2^-128 */
     int64_t strobe_amount;
     uint64_t sine_low, sine_high;
-    int64_t sine_amplitude;           /* times SHAPE_AMPLITUDE_SCALE */
+    int64_t sine_amplitude;           /* shape_amplitude() of it */
     uint64_t jitter_low, jitter_high; /* quanta per nanosecond */
     uint64_t jitter_seed;
     uint64_t jitter_range;

@@ -91,6 +91,13 @@
 #define SEGMENT_SLOPE_HIGH     0x20
 #define SEGMENT_SIZE           0x28
 
+/* The constants of the polynomial of engine/shape.c's sine, with 62, 52, 52 and 40 fractional bits.
+ */
+#define SHAPE_SINE_A 2726642475871907186
+#define SHAPE_SINE_B 644660306700701492
+#define SHAPE_SINE_C 1805211845547651256
+#define SHAPE_SINE_D (-51699775873842129)
+
 /* Readback: what the shim's readback routine is told, and what it found. */
 #define READBACK_CLOCK               0x00
 #define READBACK_STUB                0x08

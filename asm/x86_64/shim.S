@@ -13,7 +13,7 @@
  *     and the System V ABI; a failing call of the original is passed on as is;
  *   - rbx, rbp, r12 to r15, the direction flag and all FP, vector and mask
  *     state are untouched (Go keeps live values in r12 and rbx across the call);
- *   - at most 48 bytes of stack besides what the original uses;
+ *   - at most 48 bytes of stack, the red zone included, besides what the original uses;
  *   - no TLS, no locks, no writable data but the caller's buffer, no syscall
  *     besides those the original makes. No code outside the image is called,
  *     so a thread is inside the image only if its own program counter, or the
@@ -123,38 +123,37 @@ skew_shim_begin:
 .endm
 
 /*
- * What a clock with a shape shows. Takes the true time in rax (seconds) and r8
+ * What a clock with a shape shows. Takes the true time in `seconds`, which may be rax, and r8
  * (nanoseconds), the clock's beginning in r9, the slot in rdx and its generation in r11;
- * gives the time shown in rax and r8. Goes to `retry` where the slot has changed meanwhile.
- * Keeps rsi and r11; clobbers rcx, rdx, rdi, r9, r10 and the flags; 40 bytes of stack.
+ * gives the time shown in rax and r10. Goes to `retry` where the slot has changed meanwhile.
+ * Keeps rsi and r11; clobbers rcx, rdx, rdi, r8, r9 and the flags. Uses the red zone.
  *
  * All is modulo 2^64 nanoseconds. Everything up to "late" depends on the seconds alone, which
  * are known long before the nanoseconds: it finds out what is shown at the beginning
- * of the true second, and the second that is. The nanoseconds then most often come to lie in
- * that second or the next, and need no division.
+ * of the true second, as a second and what is above it. The nanoseconds then add what they
+ * are in the shape's pace, which most often leads to that second or the next, and need no
+ * division. Behind "late" each step delays the next read, so there the fewest steps one
+ * after the other count, elsewhere the fewest instructions.
  *
  * A division by 10^9 is that of a number without its lowest 9 bits by 5^9, multiplied by
- * ceil(2^75 / 5^9): exact for all 64 bits. The bias, whole seconds, makes it round down
- * for times before 1970 as well.
+ * ceil(2^75 / 5^9) and rounded down: exact from 1970 on. Before, a whole second may come
+ * out as 10^9 nanoseconds above the one before it, which the next comparison puts right.
  */
-	.set	BIAS_SECONDS, 9223372036
-	.set	BIAS, BIAS_SECONDS * 1000000000
 	.set	FIFTHS, 0x44b82fa09b5a53
-	.set	FRAME_BIASED, 0		/* the beginning, plus the bias */
-	.set	FRAME_SECOND, 8		/* the second shown at the beginning of the true one */
-	.set	FRAME_ELAPSED, 16
-	.set	FRAME_BASE, 24		/* that second, in nanoseconds, less the beginning */
-	.set	FRAME_SHOWN, 32		/* what is shown, less the beginning */
-	.set	FRAME_SIZE, 40
+	.set	FRAME_ELAPSED, -8	/* at the beginning of the true second */
+	.set	FRAME_FRACTION, -16	/* of what is shown then, in 2^-64 nanoseconds */
+	.set	FRAME_SECOND, -24	/* that is shown then */
+	.set	FRAME_CLOCK, -32	/* for who comes here */
+	.set	FRAME_SHOWN, -40	/* all but the sine */
 	.set	QUARTER, 1 << 62
 
-/* rdx = from / 10^9, rounded down; from is biased and kept. */
+/* rdx = from / 10^9, rounded down or 1 less; from is kept. Clobbers rax. */
 .macro whole_seconds from
 	mov	\from, %rax
-	shr	$9, %rax
+	sar	$9, %rax
 	movabs	$FIFTHS, %rdx
-	mul	%rdx
-	shr	$11, %rdx
+	imul	%rdx
+	sar	$11, %rdx
 .endm
 
 /* rdx = the phase, in 2^-64 periods, of the elapsed time r8. Clobbers rax, rdi. */
@@ -166,97 +165,84 @@ skew_shim_begin:
 	add	%rdi, %rdx
 .endm
 
-/* rdx = the upper half of a constant times a register. Clobbers rax. */
-.macro multiply_high constant, by
-	movabs	$\constant, %rax
-	imul	\by
-.endm
-
-/* `clock` is where the number of the clock is on the stack then, or nothing for CLOCK_REALTIME. */
-.macro shape_evaluate retry, clock
-	sub	$FRAME_SIZE, %rsp
+.macro shape_evaluate seconds
 	mov	%rdx, %rcx
-	imul	$1000000000, %rax, %rax
-	movabs	$BIAS, %rdi
+	imul	$1000000000, \seconds, %rax
 	sub	%r9, %rax
-	add	%r9, %rdi
+	mov	%rax, FRAME_ELAPSED(%rsp)
 	lea	(%rax, %r8), %r10
-	mov	%rdi, FRAME_BIASED(%rsp)
 	lea	SLOT_PROGRAM + PROGRAM_SEGMENTS(%rcx), %rdi
 5551:	cmp	%r10, SEGMENT_LAST(%rdi)
 	jl	5556f
 
-	mov	%r10, FRAME_ELAPSED(%rsp)
-	mov	%rax, %r9
-	imulq	SEGMENT_SLOPE_LOW(%rdi)
-	imul	SEGMENT_SLOPE_HIGH(%rdi), %r9
-	add	SEGMENT_VALUE_LOW(%rdi), %rax
-	adc	SEGMENT_VALUE_HIGH(%rdi), %r9
-	add	%rdx, %r9
-	add	FRAME_BIASED(%rsp), %r9
-	whole_seconds %r9
-	imul	$1000000000, %rdx, %r9
-	movabs	$BIAS_SECONDS, %rax
-	sub	FRAME_BIASED(%rsp), %r9
-	sub	%rax, %rdx
-	mov	%rdx, FRAME_SECOND(%rsp)
-
-	/* Late. */
-	mov	%r10, %rax
+	mov	%rax, %r10
 	imul	SEGMENT_SLOPE_HIGH(%rdi), %r10
 	imulq	SEGMENT_SLOPE_LOW(%rdi)
 	add	SEGMENT_VALUE_LOW(%rdi), %rax
 	adc	SEGMENT_VALUE_HIGH(%rdi), %r10
-	add	%rdx, %r10
+	mov	%rax, FRAME_FRACTION(%rsp)
+	add	%rdx, %r9
+	add	%r10, %r9
+	whole_seconds %r9
+	mov	%rdx, FRAME_SECOND(%rsp)
+	imul	$1000000000, %rdx, %rdx
+	sub	%rdx, %r9
+
+	/* Late. */
+	mov	%r8, %rax
+	mov	%r8, %r10
+	imul	SEGMENT_SLOPE_HIGH(%rdi), %r10
+	imulq	SEGMENT_SLOPE_LOW(%rdi)
+	add	%r9, %r10
+	add	FRAME_FRACTION(%rsp), %rax
+	adc	%rdx, %r10
 	cmpq	$0, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
 	jne	5557f
-5552:	sub	%r9, %r10
-	mov	FRAME_SECOND(%rsp), %rax
+5552:	mov	FRAME_SECOND(%rsp), %rax
 	cmp	SLOT_GENERATION(%rcx), %r11
 	jne	5555f
-	cmp	$1000000000, %r10
+5553:	cmp	$1000000000, %r10
 	jae	5554f
-5553:	mov	%r10, %r8
-	add	$FRAME_SIZE, %rsp
-	jmp	5559f
+5559:
+.endm
 
+/*
+ * Follows each shape_evaluate, out of its way. `clock` is where the number of the clock is, or
+ * nothing for CLOCK_REALTIME.
+ */
+.macro shape_evaluate_rest retry, clock
 	/* One of the next seconds, or any other. */
 5554:	inc	%rax
 	sub	$1000000000, %r10
 	cmp	$1000000000, %r10
-	jb	5553b
+	jb	5559b
 	cmp	$2000000000, %r10
 	jb	5554b
-	lea	1000000000(%r9, %r10), %r10
-	add	FRAME_BIASED(%rsp), %r10
+	imul	$1000000000, %rax, %rax
+	add	%rax, %r10
 	whole_seconds %r10
 	imul	$1000000000, %rdx, %rax
 	sub	%rax, %r10
-	movabs	$BIAS_SECONDS, %rax
-	sub	%rax, %rdx
 	mov	%rdx, %rax
 	jmp	5553b
-
-5555:	add	$FRAME_SIZE, %rsp
-	jmp	\retry
 
 	/* A slot in mid-change may have no last segment. */
 5556:	add	$SEGMENT_SIZE, %rdi
 	cmp	SLOT_GENERATION(%rcx), %r11
 	je	5551b
-	jmp	5555b
+5555:	jmp	\retry
 
 	/* As slew_rest() of engine/slew.c; rax has the fraction of what is shown. */
-5557:	testb	$SHAPE_PERIODIC_SLEW, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+5557:	add	FRAME_ELAPSED(%rsp), %r8
+	testb	$SHAPE_PERIODIC_SLEW, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
 	jz	5558f
-	mov	%r9, FRAME_BASE(%rsp)
-	mov	%rax, %r8
+	mov	%rax, FRAME_FRACTION(%rsp)
 	.ifnb	\clock
-	mov	\clock, %rdi
+	mov	\clock, %edi
 	.else
 	xor	%edi, %edi
 	.endif
-	mov	FRAME_ELAPSED(%rsp), %rax
+	mov	%r8, %rax
 	sub	SLOT_SLEW_BEGINNING(%rcx, %rdi, 8), %rax
 	cqto
 	not	%rdx
@@ -278,11 +264,9 @@ skew_shim_begin:
 	xor	%r9, %rdi
 	sub	%r9, %rax
 	sbb	%r9, %rdi
-	add	%r8, %rax
+	add	FRAME_FRACTION(%rsp), %rax
 	adc	%rdi, %r10
-	mov	FRAME_BASE(%rsp), %r9
-5558:	mov	FRAME_ELAPSED(%rsp), %r8
-	test	%r8, %r8
+5558:	test	%r8, %r8
 	js	5552b
 	testb	$SHAPE_PERIODIC_STROBE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
 	jz	5558f
@@ -295,44 +279,36 @@ skew_shim_begin:
 	/* As sine() of engine/shape.c. */
 5558:	testb	$SHAPE_PERIODIC_SINE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
 	jz	5558f
-	mov	%r9, FRAME_BASE(%rsp)
 	mov	%r10, FRAME_SHOWN(%rsp)
 	phase	PROGRAM_SINE_LOW, PROGRAM_SINE_HIGH
-	movabs	$QUARTER, %rax
-	add	%rax, %rdx
-	mov	%rdx, %rdi
-	btr	$63, %rdx
-	sar	$63, %rdi
-	sub	%rax, %rdx
-	xor	%rdx, %rdi
-	add	%rdi, %rdi
-	mov	%rdi, %rax
-	imul	%rdi
-	mov	%rdx, %r8
-	mov	%rdx, %rax
-	imul	%rdx
-	mov	%rdx, %r9
-	multiply_high 89531171222879229, %r9
-	mov	%rdx, %r10
-	multiply_high -689781881168738571, %r8
-	add	%rdx, %r10
-	movabs	$2940039057340809158, %rax
-	add	%rax, %r10
-	multiply_high -5957964076964397591, %r8
-	movabs	$3622009713459605843, %r8
-	add	%rdx, %r8
-	mov	%rdi, %rax
-	imulq	SLOT_PROGRAM + PROGRAM_SINE_AMPLITUDE(%rcx)
-	mov	%rdx, %rdi
+	lea	(%rdx, %rdx), %r10
+	movabs	$QUARTER, %r9
+	add	%rdx, %r9
 	mov	%r10, %rax
+	imul	%r10
+	sar	$63, %r9
+	xor	%r10, %r9
+	mov	%rdx, %rax
+	movabs	$SHAPE_SINE_A, %rdi
+	mov	%rdx, %r10
+	add	%rdx, %rdi
+	sar	$8, %rax
+	imul	%rdi
+	shr	$5, %r10
+	movabs	$SHAPE_SINE_C, %rdi
+	sub	%r10, %rdi
+	mov	%r9, %rax
+	mov	%rdx, %r10
+	imulq	SLOT_PROGRAM + PROGRAM_SINE_AMPLITUDE(%rcx)
+	movabs	$SHAPE_SINE_B, %rax
+	mov	%rdx, %r9
+	add	%r10, %rax
+	add	%r10, %rdi
+	imul	%rdi
+	movabs	$SHAPE_SINE_D, %rax
+	add	%rdx, %rax
 	imul	%r9
-	add	%r8, %rdx
-	mov	%rdi, %rax
-	imul	%rdx
-	sar	$14, %rdx
 	mov	FRAME_SHOWN(%rsp), %r10
-	mov	FRAME_BASE(%rsp), %r9
-	mov	FRAME_ELAPSED(%rsp), %r8
 	add	%rdx, %r10
 
 	/* As noise() of engine/shape.c. */
@@ -361,7 +337,6 @@ skew_shim_begin:
 	add	SLOT_PROGRAM + PROGRAM_JITTER_LOWEST(%rcx), %r10
 	add	%rdx, %r10
 	jmp	5552b
-5559:
 .endm
 
 /* int clock_gettime(clockid_t edi, struct timespec *rsi) */
@@ -407,16 +382,15 @@ skew_shim_clock_gettime:
 	cmp	%rdi, (%rsi)
 	jge	8f
 6:	mov	SLOT_BEGINNING(%rdx, %rcx, 8), %r9
-	push	%rcx
-	mov	(%rsi), %rax
+	mov	%ecx, FRAME_CLOCK(%rsp)
 	mov	8(%rsi), %r8
-	shape_evaluate 7f, "FRAME_SIZE(%rsp)"
-	pop	%rcx
+	shape_evaluate (%rsi)
 	mov	%rax, (%rsi)
-	mov	%r8, 8(%rsi)
+	mov	%r10, 8(%rsi)
 	xor	%eax, %eax
 	ret
-7:	pop	%rcx
+	shape_evaluate_rest 7f, "FRAME_CLOCK(%rsp)"
+7:	mov	FRAME_CLOCK(%rsp), %ecx
 	xor	%eax, %eax
 	jmp	7777b
 8:	decide_by_nanoseconds "(%rdx, %rcx, 8)", 8(%rsi), %rdi, 6b, 2b
@@ -478,13 +452,15 @@ skew_shim_gettimeofday:
 	cmp	%rdi, (%rsi)
 	jge	8f
 2:	mov	SLOT_BEGINNING(%rdx), %r9
-	mov	(%rsi), %rax
 	mov	%rcx, %r8
-	shape_evaluate 4f
+	shape_evaluate (%rsi)
 	mov	%rax, (%rsi)
-	mov	%r8, %rcx
+	imul	$274877907, %r10, %rcx
+	shr	$38, %rcx
+	mov	%rcx, 8(%rsi)
 	xor	%eax, %eax
-	jmp	3b
+	ret
+	shape_evaluate_rest 4f
 4:	xor	%eax, %eax
 	jmp	7777b
 8:	decide_by_nanoseconds (%rdx), %rcx, %rdi, 2b, 3b
@@ -549,9 +525,10 @@ skew_shim_time:
 	mov	%rdi, %rsi
 	mov	%rcx, %r8
 	add	$24, %rsp
-	shape_evaluate 5f
+	shape_evaluate %rax
 	mov	%rsi, %rdi
 	jmp	3b
+	shape_evaluate_rest 5f
 5:	mov	%rsi, %rdi
 	jmp	2b
 8:	decide_by_nanoseconds (%rdx), %rcx, %rsi, 6b, 7b

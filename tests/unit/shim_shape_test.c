@@ -5,6 +5,7 @@
 #include "shim_stand_in.h"
 
 #include "asm/x86_64/layout.h"
+#include "engine/shape_text.h"
 #include "engine/slew.h"
 
 #include <pthread.h>
@@ -112,10 +113,10 @@ static __int128 expected(const struct image_skew *skew, clockid_t clock, int64_t
     return (int64_t)((uint64_t)now_ns + (uint64_t)skew_difference(skew, clock, now_ns));
 }
 
-/* The bias of the shim's division leaves out what is below. */
+/* A carry from one second to the next does not wrap around at the end of 64 bits. */
 static bool shown(__int128 time)
 {
-    return time >= -INT64_C(9223372035) * SECOND;
+    return time >= INT64_MIN + 3 * SECOND;
 }
 
 static void functions_check(const struct image_skew *skew, int64_t now_ns)
@@ -134,6 +135,27 @@ static void functions_check(const struct image_skew *skew, int64_t now_ns)
     assert_true(read_gettimeofday(NULL) == floor_to(real, 1000));
     assert_true(read_gettimeofday(&zone) == floor_to(real, 1000));
     assert_true(read_time() == floor_to(real, SECOND));
+}
+
+/* There the division by 10^9 comes to one less, and what is left is to make up for it. */
+static void whole_seconds_before_1970_are_exact(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"rate=0", "step=0s:-1s", "strobe=-500ms/1s",
+                                         "strobe=-100000s/1s", "rate=+1% step=1s:-2s"};
+    static const int64_t distances[] = {0, 1, 511, 512, SECOND / 2, SECOND - 1};
+    const int64_t now = NOW / SECOND * SECOND;
+    for (unsigned round = 0; round < 40 * COUNT(shapes); round++) {
+        const char *problem;
+        struct image_skew skew =
+            image_skew_from(1, -now - (int64_t)(random_next() % 4000000000) * SECOND, NULL);
+        assert_true(shape_parse(shapes[round % COUNT(shapes)], &skew.shape, &problem));
+        skew.beginning_ns[CLOCK_REALTIME] = now;
+        skew_set(&skew);
+        for (int64_t second = 0; second < 4; second++)
+            for (size_t d = 0; d < COUNT(distances); d++)
+                functions_check(&skew, now + second * SECOND + distances[d]);
+    }
 }
 
 /* At the corners of a part, and a nanosecond beside them. */
@@ -318,9 +340,13 @@ static void no_reader_sees_a_torn_shape(void **state)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        harness_test(every_shape_is_exact),         harness_test(every_slew_is_exact),
-        harness_test(a_shape_ends_at_its_deadline), harness_test(what_is_set_is_read_back),
-        harness_test(a_damaged_program_is_refused), harness_test(no_reader_sees_a_torn_shape),
+        harness_test(every_shape_is_exact),
+        harness_test(every_slew_is_exact),
+        harness_test(whole_seconds_before_1970_are_exact),
+        harness_test(a_shape_ends_at_its_deadline),
+        harness_test(what_is_set_is_read_back),
+        harness_test(a_damaged_program_is_refused),
+        harness_test(no_reader_sees_a_torn_shape),
     };
     if (argc > 1)
         wanted_reads = strtoul(argv[1], NULL, 10);

@@ -59,12 +59,15 @@ static bool callee_saved(ZydisRegister name)
            (whole >= ZYDIS_REGISTER_R12 && whole <= ZYDIS_REGISTER_R15);
 }
 
-static void memory_check(const struct walk *walk, const ZydisDecodedInstruction *instruction,
-                         const ZydisDecodedOperand *operand, uint64_t address)
+static void memory_check(struct walk *walk, const ZydisDecodedInstruction *instruction,
+                         const ZydisDecodedOperand *operand, uint64_t address, int depth)
 {
     assert_int_not_equal(operand->mem.segment, ZYDIS_REGISTER_FS);
     assert_int_not_equal(operand->mem.segment, ZYDIS_REGISTER_GS);
     assert_true(general_register(operand->mem.base));
+    /* The red zone is stack as well. */
+    if (operand->mem.base == ZYDIS_REGISTER_RSP && depth - operand->mem.disp.value > walk->deepest)
+        walk->deepest = depth - (int)operand->mem.disp.value;
     if (operand->mem.base != ZYDIS_REGISTER_RIP)
         return;
     /* All data that is not the caller's or on the stack lies in the data page. */
@@ -75,13 +78,13 @@ static void memory_check(const struct walk *walk, const ZydisDecodedInstruction 
         assert_true(walk->readback && target >= IMAGE_AT + IMAGE_READBACK);
 }
 
-static void operands_check(const struct walk *walk, const ZydisDecodedInstruction *instruction,
-                           const ZydisDecodedOperand *operands, uint64_t address)
+static void operands_check(struct walk *walk, const ZydisDecodedInstruction *instruction,
+                           const ZydisDecodedOperand *operands, uint64_t address, int depth)
 {
     for (int i = 0; i < instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &operands[i];
         if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY)
-            memory_check(walk, instruction, operand, address);
+            memory_check(walk, instruction, operand, address, depth);
         if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER)
             continue;
         assert_true(general_register(operand->reg.value));
@@ -195,7 +198,7 @@ static void walk_from(struct walk *walk, size_t offset, int depth)
         walk->depth[offset] = depth;
         memset(walk->covered + offset, true, instruction.length);
         instruction_check(&instruction);
-        operands_check(walk, &instruction, operands, SHIM_AT + offset);
+        operands_check(walk, &instruction, operands, SHIM_AT + offset, depth);
         depth += stack_change(&instruction, operands);
         assert_true(depth >= 0);
         if (depth > walk->deepest)
