@@ -22,10 +22,14 @@ static const struct entry {
     unsigned share;    /* reads in a batch, as a multiple of the effort's */
     double limit;      /* of a skewed read */
     double limit_part; /* the same where the offset is no whole number of seconds */
+    double limit_rate;
+    double limit_shape; /* of any other shape */
 } entries[] = {
-    {"clock_gettime", 10, 1.08, 1.08},
-    {"gettimeofday", 10, 1.08, 1.08},
-    {"time", 100, 2.0, 3.0},
+    {"clock_gettime", 10, 1.08, 1.08, 1.15, 1.5},
+    {"gettimeofday", 10, 1.08, 1.08, 1.15, 1.5},
+    /* Natively one load from memory: a skewed one must read a clock to know when a second is over.
+     */
+    {"time", 100, 2.0, 3.0, 4.0, 7.0},
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 
@@ -33,6 +37,36 @@ static const struct offset {
     const char *text;
     bool whole_seconds;
 } offsets[] = {{"-5m", true}, {"250ms", false}, {"-10m100ns", false}};
+
+/* Options of inject. */
+#define OPTIONS_MAX 8
+static const struct shape_row {
+    const char *name;
+    bool rate_alone;
+    const char *options[OPTIONS_MAX];
+} shapes[] = {
+    {"rate", true, {"--rate=+200ppm"}},
+    {"ramp", false, {"--ramp=-500ms/10m"}},
+    {"smear", false, {"--smear=1s/24h"}},
+    {"step", false, {"--step=30s:+250ms,60s:-250ms"}},
+    {"strobe", false, {"--strobe=200ms/10ms"}},
+    {"jitter", false, {"--jitter=5ms,seed=7"}},
+    {"sine", false, {"--sine=250ms/60s"}},
+    {"offset, rate, jitter", false, {"--offset=-5m", "--rate=+200ppm", "--jitter=5ms,seed=7"}},
+    {"all of these",
+     false,
+     {"--offset=-5m", "--rate=+200ppm", "--ramp=-500ms/10m", "--smear=1s/24h",
+      "--step=30s:+250ms,60s:-250ms", "--strobe=200ms/10ms", "--jitter=5ms,seed=7",
+      "--sine=250ms/60s"}},
+};
+
+static void shape_inject(pid_t pid, const char *const options[OPTIONS_MAX])
+{
+    struct run run =
+        skewctl_run("inject", "-p", harness_format("%d", pid), options[0], options[1], options[2],
+                    options[3], options[4], options[5], options[6], options[7], NULL);
+    run_expect(&run, 0);
+}
 
 static struct child *reader_start(const char *const environment[], size_t count)
 {
@@ -132,6 +166,14 @@ void read_cost_measure(const struct effort *effort, struct results *results)
                         harness_format("%s, skewed %s", entries[e].name, offsets[o].text), "native",
                         &pair.measured[e], &pair.reference[e],
                         offsets[o].whole_seconds ? entries[e].limit : entries[e].limit_part);
+    }
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        shape_inject(skewed->pid, shapes[i].options);
+        pair_measure(&pair, effort, skewed, native, NULL);
+        for (size_t e = 0; e < ENTRIES; e++)
+            results_add(results, "read", harness_format("%s, %s", entries[e].name, shapes[i].name),
+                        "native", &pair.measured[e], &pair.reference[e],
+                        shapes[i].rate_alone ? entries[e].limit_rate : entries[e].limit_shape);
     }
     skewctl_recover(skewed->pid);
     pair_measure(&pair, effort, skewed, native, NULL);
