@@ -91,7 +91,9 @@ static int recover_ids(struct skew_engine *engine, const struct options *options
 int command_recover(const struct options *options)
 {
     struct skew_engine *engine;
-    enum skew_code code = command_open_engine(options, options->pids.count != 0, &engine);
+    /* A slew takes a journal: without one the clock would jump. */
+    bool optional = options->pids.count != 0 && options->slew_pace == 0;
+    enum skew_code code = command_open_engine(options, optional, &engine);
     int status = SKEW_OK;
 
     if (code != SKEW_OK)

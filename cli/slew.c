@@ -91,6 +91,27 @@ static void report_consider(struct waiting *waiting, struct skew_report *report)
     }
 }
 
+/* Those that are named, but in no row of this journal: what they show tells whether to slew. */
+static bool unlisted_add(const struct options *options, struct skew_report **reports, size_t *count)
+{
+    size_t listed = *count;
+    struct skew_report *more =
+        reallocarray(*reports, listed + options->pids.count + 1, sizeof **reports);
+
+    if (!more)
+        return false;
+    *reports = more;
+    for (size_t i = 0; i < options->pids.count; i++) {
+        pid_t pid = (pid_t)options->pids.numbers[i];
+        size_t found = 0;
+        while (found < listed && more[found].pid != pid)
+            found++;
+        if (found == listed)
+            more[(*count)++] = (struct skew_report){.pid = pid, .state = SKEW_STATE_ACTIVE};
+    }
+    return true;
+}
+
 static enum skew_code look(struct waiting *waiting)
 {
     const struct options *options = waiting->options;
@@ -106,7 +127,8 @@ static enum skew_code look(struct waiting *waiting)
         selected_count = 0;
     if (code != SKEW_OK)
         return message_error(&error, "");
-    bool *wanted = calloc(count + 1, sizeof *wanted);
+    bool *wanted =
+        unlisted_add(options, &reports, &count) ? calloc(count + 1, sizeof *wanted) : NULL;
     for (size_t i = 0; wanted && i < count; i++)
         wanted[i] = report_wanted(reports, count, i, options, selected, selected_count);
     waiting->left_ns = 0;

@@ -153,6 +153,33 @@ static void who_waits_may_die(void **state)
     snapshot_expect(&before, onward->pid);
 }
 
+static struct run recover_by(const struct child *child, const char *journal)
+{
+    const char *const argv[] = {skewctl_path(), "recover", "-p", pid_text(child), "--slew", "0.9",
+                                "--journal",    journal,   NULL};
+    return program_run(argv, NULL, HARNESS_DEADLINE_MS);
+}
+
+/* What no row tells of the process itself shows; where no row can be made the clock does not jump.
+ */
+static void without_a_row(void **state)
+{
+    (void)state;
+    struct child *onward = victim_start("onward", "1", NULL);
+    struct snapshot before = snapshot_take(onward->pid);
+    inject(onward, "--offset", "200ms", "0.5");
+    arrival_await();
+    /* Everybody may write into /tmp. */
+    struct run run = recover_by(onward, harness_home());
+    run_expect_error(&run, 5);
+    victim_check_progress(onward, 50);
+    run = recover_by(onward, harness_format("%s/other.db", harness_home()));
+    run_expect(&run, 0);
+    assert_non_null(strstr(run.err, "to the true time takes"));
+    victim_check_progress(onward, 50);
+    snapshot_expect(&before, onward->pid);
+}
+
 static void what_cannot_be_slewed_is_refused(void **state)
 {
     (void)state;
@@ -202,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         harness_test(nothing_steps_back),
         harness_test(children_are_slewed_too),
+        harness_test(without_a_row),
         harness_test(who_waits_may_die),
         harness_test(what_cannot_be_slewed_is_refused),
     };
