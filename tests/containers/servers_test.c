@@ -8,12 +8,12 @@
 
 #include "command.h"
 #include "observe.h"
+#include "postgresql.h"
 #include "program.h"
 #include "world.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -83,87 +83,36 @@ static void recover(pid_t root, size_t at_least)
     }
 }
 
-/* Where postgresql has its programs; NULL where it is not installed. */
-static const char *postgresql_folder(void)
-{
-    glob_t found;
-    const char *folder = NULL;
-    if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) == 0) {
-        const char *last = found.gl_pathv[found.gl_pathc - 1];
-        folder = harness_format("%.*s", (int)(strrchr(last, '/') - last), last);
-    }
-    globfree(&found);
-    return folder;
-}
-
-/* A connection that stays, and with it its backend. */
-static struct child *connection_start(const char *folder)
-{
-    return child_start((const char *const[]){harness_format("%s/psql", folder), "-XqAt", "-h",
-                                             SERVER_FOLDER, "-U", "world", "postgres", NULL},
-                       NULL);
-}
-
 static void connection_expect(struct child *connection, int64_t offset)
 {
     int64_t before = harness_realtime_ns();
-    const char *said = child_ask(
-        connection, "select trunc(extract(epoch from clock_timestamp()) * 1000000)::bigint;");
-    int64_t after = harness_realtime_ns(), now = strtoll(said, NULL, 10) * 1000;
+    int64_t now = postgresql_now(connection);
+    int64_t after = harness_realtime_ns();
     skew_range_expect((struct skew_range){now - after, now + 999 - before}, offset, MINUTE);
-}
-
-static struct child *postgresql_start(const char *folder)
-{
-    const struct start start = {.user = WORLD_USER};
-    struct run made =
-        program_run((const char *const[]){harness_format("%s/initdb", folder), "-N", "-A", "trust",
-                                          "-U", "world", "-D", SERVER_FOLDER, NULL},
-                    &start, 2 * HARNESS_DEADLINE_MS);
-    run_expect(&made, 0);
-    struct child *server = child_start(
-        (const char *const[]){harness_format("%s/postgres", folder), "-D", SERVER_FOLDER, "-c",
-                              "listen_addresses=", "-c", "unix_socket_directories=" SERVER_FOLDER,
-                              "-c", "fsync=off", "-c", "logging_collector=on",
-                              /* Its workers come and go. */
-                              "-c", "autovacuum=off", NULL},
-        &start);
-    const char *const ready[] = {harness_format("%s/pg_isready", folder), "-q", "-h", SERVER_FOLDER,
-                                 NULL};
-    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
-    while (program_run(ready, NULL, HARNESS_DEADLINE_MS).code != 0) {
-        if (!child_alive(server) || harness_monotonic_ns() > end)
-            fail_msg("postgresql does not answer");
-        harness_sleep_ms(20);
-    }
-    return server;
 }
 
 static void postgresql(void **state)
 {
     (void)state;
-    const char *folder = postgresql_folder();
-    if (!folder)
-        harness_skip("there is no postgresql; scripts/setup --check installs it");
-    struct child *server = postgresql_start(folder);
-    struct child *connections[3] = {connection_start(folder)};
+    if (!postgresql_installed())
+        harness_skip("there is no postgresql; scripts/setup --test installs it");
+    struct child *server = postgresql_start(SERVER_FOLDER, WORLD_USER);
+    struct child *connections[3] = {postgresql_connect(SERVER_FOLDER)};
     connection_expect(connections[0], 0);
 
     inject(server->pid, "-5m");
     connection_expect(connections[0], -5 * MINUTE);
-    connections[1] = connection_start(folder);
+    connections[1] = postgresql_connect(SERVER_FOLDER);
     connection_expect(connections[1], -5 * MINUTE);
 
     /* The server, what runs in its background, and the two backends. */
     recover(server->pid, 4);
-    connections[2] = connection_start(folder);
+    connections[2] = postgresql_connect(SERVER_FOLDER);
     for (size_t i = 0; i < 3; i++) {
         connection_expect(connections[i], 0);
-        child_send(connections[i], "\\q");
-        assert_int_equal(child_wait(connections[i], HARNESS_DEADLINE_MS), 0);
+        postgresql_disconnect(connections[i]);
     }
-    assert_int_equal(kill(server->pid, SIGINT), 0);
-    assert_int_equal(child_wait(server, HARNESS_DEADLINE_MS), 0);
+    postgresql_stop(server);
 }
 
 #define PORT    80

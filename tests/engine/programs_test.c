@@ -23,23 +23,6 @@ static void expect(const struct program *program, int64_t offset)
     program_check(program->name, program->child, 20);
 }
 
-/*
- * Runtimes that interrupt their threads with signals may be caught inside the
- * image: then the clocks are right at once and the image goes with a later call.
- */
-static void recover_at_last(const struct program *program, pid_t pid)
-{
-    int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
-    for (;;) {
-        struct run run = skewctl_run("recover", "-p", harness_format("%d", pid), NULL);
-        if (run.code != 7 || harness_monotonic_ns() > end) {
-            run_expect(&run, 0);
-            return;
-        }
-        expect(program, 0);
-    }
-}
-
 static struct child *cycle(const char *name)
 {
     const char *missing = program_missing(name);
@@ -47,7 +30,6 @@ static struct child *cycle(const char *name)
         harness_skip("%s", missing);
     struct program program = {name, program_start(name)};
     pid_t pid = program.child->pid;
-    struct vdso before = observe_vdso(pid);
     size_t code = observe_code_mappings(pid);
     expect(&program, 0);
 
@@ -59,12 +41,8 @@ static struct child *cycle(const char *name)
     assert_int_equal(observe_code_mappings(pid), code + 1);
     expect(&program, 90 * MINUTE);
 
-    recover_at_last(&program, pid);
+    program_recover(name, program.child);
     assert_int_equal(observe_code_mappings(pid), code);
-    struct vdso after = observe_vdso(pid);
-    assert_int_equal(after.size, before.size);
-    assert_memory_equal(after.bytes, before.bytes, before.size);
-    observe_untraced(pid);
     expect(&program, 0);
     return program.child;
 }

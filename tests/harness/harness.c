@@ -139,6 +139,21 @@ int64_t harness_realtime_ns(void)
     return clock_ns(CLOCK_REALTIME);
 }
 
+int64_t harness_time_parse(const char *text)
+{
+    struct tm broken = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%T", &broken);
+    if (!rest)
+        fail_msg("\"%s\" is no time", text);
+    int64_t fraction = 0, place = 100000000;
+    if (*rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, place /= 10)
+            fraction += (*rest - '0') * place;
+    if (strcmp(rest, "Z") != 0)
+        fail_msg("\"%s\" is no time", text);
+    return timegm(&broken) * INT64_C(1000000000) + fraction;
+}
+
 void harness_sleep_ms(int milliseconds)
 {
     struct timespec rest = {milliseconds / 1000, milliseconds % 1000 * 1000000L};

@@ -46,6 +46,8 @@ void harness_skip_say(const char *test, const char *format, ...)
 /* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds; true time, nobody skews the tests. */
 int64_t harness_monotonic_ns(void);
 int64_t harness_realtime_ns(void);
+/* A time as in 2026-01-02T03:04:05.678Z, in nanoseconds since 1970. */
+int64_t harness_time_parse(const char *text);
 void harness_sleep_ms(int milliseconds);
 
 /* Zeroed memory, and sprintf into memory, of the harness. */

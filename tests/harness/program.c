@@ -1,6 +1,9 @@
 /* See program.h. */
 #include "program.h"
 
+#include "command.h"
+#include "observe.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,4 +114,22 @@ void program_check(const char *name, struct child *program, int64_t more)
         assert_string_equal(child_ask(program, "PING"), "+PONG\r");
     else
         victim_check_progress(program, more);
+}
+
+void program_recover(const char *name, struct child *program)
+{
+    const int64_t deadline = HARNESS_DEADLINE_MS * INT64_C(1000000);
+    int64_t end = harness_monotonic_ns() + deadline;
+    struct run run;
+    do {
+        run = skewctl_run("recover", "-p", harness_format("%d", program->pid), NULL);
+        if (run.code != 7)
+            run_expect(&run, 0);
+        skew_range_expect(program_measure(name, program), 0, deadline);
+    } while (run.code == 7 && harness_monotonic_ns() < end);
+    run_expect(&run, 0);
+    struct vdso own = observe_vdso_own(), vdso = observe_vdso(program->pid);
+    assert_int_equal(vdso.size, own.size);
+    assert_memory_equal(vdso.bytes, own.bytes, own.size);
+    observe_untraced(program->pid);
 }

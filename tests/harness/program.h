@@ -22,4 +22,11 @@ struct skew_range program_measure(const char *name, struct child *program);
 /* Fails unless it gets on (by that many of its rounds, if it has such) and saw no clock go back. */
 void program_check(const char *name, struct child *program, int64_t more);
 
+/*
+ * Has skewctl put it back; its clock is right from the first call on, and in the end
+ * its vDSO is the kernel's own and nobody traces it. Runtimes that interrupt their
+ * threads with signals may be caught inside the image, and it goes with a later call.
+ */
+void program_recover(const char *name, struct child *program);
+
 #endif

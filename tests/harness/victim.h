@@ -32,7 +32,9 @@
  *     tidier         unmaps code that it does not know when it is told to
  *     rivalled       changes its own vDSO as another injector would
  *     ticker_go, ticker.py, Ticker.java   programs with clocks of their own:
- *                    "now" answers the time in nanoseconds since 1970
+ *                    "now" answers the time in nanoseconds since 1970; and
+ *                    of the last "turn" a millisecond of System.currentTimeMillis() and the
+ *                    nanoseconds of System.nanoTime() between which it began
  */
 #ifndef TESTS_VICTIM_H
 #define TESTS_VICTIM_H

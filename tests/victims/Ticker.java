@@ -27,6 +27,31 @@ public final class Ticker {
         }
     }
 
+    /**
+     * When currentTimeMillis() turned to a value, which is told far more finely than its own
+     * resolution: the narrowest of some turns, between two readings of the monotonic clock.
+     */
+    private static String turn() {
+        long least = Long.MAX_VALUE;
+        String narrowest = "";
+        for (int i = 0; i < 20; i++) {
+            long before = System.nanoTime();
+            long between = before;
+            long first = System.currentTimeMillis();
+            long millis;
+            while ((millis = System.currentTimeMillis()) == first) {
+                before = between;
+                between = System.nanoTime();
+            }
+            long after = System.nanoTime();
+            if (after - before < least) {
+                least = after - before;
+                narrowest = millis + " " + before + " " + after;
+            }
+        }
+        return narrowest;
+    }
+
     public static void main(String[] arguments) throws Exception {
         for (int i = 0; i < 2; i++) {
             Thread thread = new Thread(Ticker::watch);
@@ -39,6 +64,8 @@ public final class Ticker {
             if (line.equals("now")) {
                 Instant now = Instant.now();
                 System.out.println(now.getEpochSecond() * 1_000_000_000L + now.getNano());
+            } else if (line.equals("turn")) {
+                System.out.println(turn());
             } else if (line.equals("check")) {
                 System.out.println(backwards.get() > 0
                         ? "bad " + backwards.get() + " steps back" : "ok " + progress.get());
