@@ -71,7 +71,7 @@
 #define SHAPE_PERIODIC_STROBE  1
 #define SHAPE_PERIODIC_SINE    2
 #define SHAPE_PERIODIC_JITTER  4
-#define SHAPE_PERIODIC_SLEW    8
+#define SHAPE_PERIODIC_SLEW    0x8000000000000000 /* the sign, which the shim asks for */
 #define PROGRAM_STROBE_LOW     0x08
 #define PROGRAM_STROBE_HIGH    0x10
 #define PROGRAM_STROBE_AMOUNT  0x18

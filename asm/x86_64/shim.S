@@ -232,43 +232,11 @@ skew_shim_begin:
 	je	5551b
 5555:	jmp	\retry
 
-	/* As slew_rest() of engine/slew.c; rax has the fraction of what is shown. */
 5557:	add	FRAME_ELAPSED(%rsp), %r8
-	testb	$SHAPE_PERIODIC_SLEW, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
-	jz	5558f
-	mov	%rax, FRAME_FRACTION(%rsp)
-	.ifnb	\clock
-	mov	\clock, %edi
-	.else
-	xor	%edi, %edi
-	.endif
-	mov	%r8, %rax
-	sub	SLOT_SLEW_BEGINNING(%rcx, %rdi, 8), %rax
-	cqto
-	not	%rdx
-	and	%rdx, %rax
-	mulq	SLOT_SLEW_PACE(%rcx)
-	mov	SLOT_SLEW_AMOUNT(%rcx, %rdi, 8), %rdi
-	mov	%rdi, %r9
-	sar	$63, %r9
-	xor	%r9, %rdi
-	sub	%r9, %rdi
-	/* The amount less what has gone, and not less than nothing; then its sign. */
-	neg	%rax
-	sbb	%rdx, %rdi
-	sbb	%rdx, %rdx
-	not	%rdx
-	and	%rdx, %rax
-	and	%rdx, %rdi
-	xor	%r9, %rax
-	xor	%r9, %rdi
-	sub	%r9, %rax
-	sbb	%r9, %rdi
-	add	FRAME_FRACTION(%rsp), %rax
-	adc	%rdi, %r10
-5558:	test	%r8, %r8
-	js	5552b
-	testb	$SHAPE_PERIODIC_STROBE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	mov	SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx), %rdi
+	or	%r8, %rdi
+	js	5550f
+5549:	testb	$SHAPE_PERIODIC_STROBE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
 	jz	5558f
 	phase	PROGRAM_STROBE_LOW, PROGRAM_STROBE_HIGH
 	sar	$63, %rdx
@@ -336,6 +304,44 @@ skew_shim_begin:
 	mulq	SLOT_PROGRAM + PROGRAM_JITTER_RANGE(%rcx)
 	add	SLOT_PROGRAM + PROGRAM_JITTER_LOWEST(%rcx), %r10
 	add	%rdx, %r10
+	jmp	5552b
+
+	/* Before the beginning, or with a slew: one branch for both, that most often is not taken. */
+5550:	cmpq	$0, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
+	jge	5552b
+	/* As slew_rest() of engine/slew.c; rax has the fraction of what is shown. */
+	mov	%rax, FRAME_FRACTION(%rsp)
+	.ifnb	\clock
+	mov	\clock, %edi
+	.else
+	xor	%edi, %edi
+	.endif
+	mov	%r8, %rax
+	sub	SLOT_SLEW_BEGINNING(%rcx, %rdi, 8), %rax
+	cqto
+	not	%rdx
+	and	%rdx, %rax
+	mulq	SLOT_SLEW_PACE(%rcx)
+	mov	SLOT_SLEW_AMOUNT(%rcx, %rdi, 8), %rdi
+	mov	%rdi, %r9
+	sar	$63, %r9
+	xor	%r9, %rdi
+	sub	%r9, %rdi
+	/* The amount less what has gone, and not less than nothing; then its sign. */
+	neg	%rax
+	sbb	%rdx, %rdi
+	sbb	%rdx, %rdx
+	not	%rdx
+	and	%rdx, %rax
+	and	%rdx, %rdi
+	xor	%r9, %rax
+	xor	%r9, %rdi
+	sub	%r9, %rax
+	sbb	%r9, %rdi
+	add	FRAME_FRACTION(%rsp), %rax
+	adc	%rdi, %r10
+	test	%r8, %r8
+	jns	5549b
 	jmp	5552b
 .endm
 
