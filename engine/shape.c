@@ -236,6 +236,9 @@ static const struct shape_part *part_find(const struct shape *shape, enum shape_
     return NULL;
 }
 
+/* Beyond that no clock goes back or forward any faster, for what is asked. */
+#define PACE_MOST ((__int128)1 << 125)
+
 /* How fast the clock runs just behind an instant but for what is periodic, in 2^-64. */
 static __int128 pace(const struct shape *shape, int64_t elapsed)
 {
@@ -245,7 +248,9 @@ static __int128 pace(const struct shape *shape, int64_t elapsed)
         bool sliding = (part->kind == SHAPE_RAMP || part->kind == SHAPE_SMEAR) && elapsed >= 0 &&
                        elapsed < part->span;
         if (part->kind == SHAPE_RATE || sliding) {
-            sum += shape_part_slope(part);
+            __int128 slope = shape_part_slope(part);
+            slope = slope > PACE_MOST ? PACE_MOST : slope < -PACE_MOST ? -PACE_MOST : slope;
+            sum += slope;
         }
     }
     return sum;
@@ -281,7 +286,9 @@ bool shape_goes_back_held(const struct shape *shape, uint64_t held)
     if (wave != NULL && wave->amount != 0) {
         /* The wave falls by at most 2 pi amplitudes per period; a little more is allowed for. */
         __int128 amplitude = wave->amount < 0 ? -wave->amount : wave->amount;
-        back |= amplitude * 6284 + wave->span / 1000 >= (wave->span * (least >> 24) * 1000) >> 40;
+        __int128 falls = (amplitude * 6284 + wave->span / 1000 + 1) << 40;
+        /* Divided, as a pace times a period may take more than 128 bits. */
+        back |= least >> 24 <= (falls - 1) / ((__int128)wave->span * 1000);
     }
     return back;
 }
