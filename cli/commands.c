@@ -28,12 +28,9 @@ static void expired_failed(void *context, const struct skew_report *report,
                   (int)report->pid, error->message, (int)report->pid);
 }
 
-void command_recover_expired(struct skew_engine *engine)
+enum skew_code command_recover_expired(struct skew_engine *engine, struct skew_error *error)
 {
-    struct skew_error error = {0};
-
-    if (skew_recover_expired(engine, expired_failed, NULL, &error) != SKEW_OK)
-        message_error(&error, "");
+    return skew_recover_expired(engine, expired_failed, NULL, error);
 }
 
 struct skew_request request_from(const struct options *options)

@@ -35,8 +35,9 @@ enum skew_code command_open_engine(const struct options *options, bool journal_o
 
 /*
  * Puts back what has passed its deadline, and says so where that fails. It is not what the
- * user asked for, so the exit status does not tell.
+ * user asked for, so the exit status does not tell. Fails only where the journal does, and
+ * leaves it to the caller to say that.
  */
-void command_recover_expired(struct skew_engine *engine);
+enum skew_code command_recover_expired(struct skew_engine *engine, struct skew_error *error);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/follow.h"
 #include "cli/group.h"
+#include "cli/message.h"
 
 #include <stdlib.h>
 
@@ -69,6 +70,7 @@ int command_inject(const struct options *options)
 {
     struct skew_request request = request_from(options);
     struct skew_engine *engine;
+    struct skew_error error = {0};
     int64_t group;
 
     if (options->follow)
@@ -76,10 +78,10 @@ int command_inject(const struct options *options)
     enum skew_code code = command_open_engine(options, false, &engine);
     if (code != SKEW_OK)
         return (int)code;
-    if (!options->dry_run)
-        command_recover_expired(engine);
     int status;
-    if (options->groups.count)
+    if (!options->dry_run && command_recover_expired(engine, &error) != SKEW_OK)
+        status = (int)message_error(&error, "");
+    else if (options->groups.count)
         status = group_update(engine, options, &request);
     else if (options->selectors.count)
         status = group_inject(engine, options, &request, &group);

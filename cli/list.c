@@ -17,8 +17,9 @@ int command_list(const struct options *options)
 
     if (code != SKEW_OK)
         return (int)code;
-    command_recover_expired(engine);
-    code = skew_list(engine, options->all, &reports, &count, &error);
+    code = command_recover_expired(engine, &error);
+    if (code == SKEW_OK)
+        code = skew_list(engine, options->all, &reports, &count, &error);
     if (code == SKEW_OK)
         code = report_injections(reports, count, REPORT_PRESENT, options->json);
     else

@@ -94,6 +94,7 @@ int command_recover(const struct options *options)
     /* A slew takes a journal: without one the clock would jump. */
     bool optional = options->pids.count != 0 && options->slew_pace == 0;
     enum skew_code code = command_open_engine(options, optional, &engine);
+    struct skew_error error = {0};
     int status = SKEW_OK;
 
     if (code != SKEW_OK)
@@ -113,8 +114,11 @@ int command_recover(const struct options *options)
     else
         status =
             batch_run(engine, options, options->pids.count, recover_pid, recover_children, NULL);
-    /* Last, since one that was asked for would not be found any more. */
-    command_recover_expired(engine);
+    /*
+     * Last, since one that was asked for would not be found any more. That the journal cannot
+     * be read has been said by then, or did not matter.
+     */
+    command_recover_expired(engine, &error);
     skew_engine_close(engine);
     return status;
 }

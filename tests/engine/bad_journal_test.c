@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,6 +106,18 @@ static void damaged(void **state)
     expect_turned_down(skewctl_journal(), 3);
 }
 
+/* Sound, and of this version, yet it lacks what every command reads. */
+static void without_a_table(void **state)
+{
+    (void)state;
+    journal_create();
+    sqlite3 *database;
+    assert_int_equal(sqlite3_open(skewctl_journal(), &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "DROP TABLE injections", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    expect_turned_down(skewctl_journal(), 3);
+}
+
 /* The user version of the database header, four bytes at 60 (sqlite.org/fileformat.html). */
 static void of_a_newer_version(void **state)
 {
@@ -160,6 +173,7 @@ int main(void)
         harness_test(symbolic_link_folder),
         harness_test(not_a_database),
         harness_test(damaged),
+        harness_test(without_a_table),
         harness_test(of_a_newer_version),
         harness_test(of_another_user),
         harness_test(writable_by_others),
