@@ -148,23 +148,41 @@ bool injected_whole(const struct look *look, const struct journal_injection *row
             row->phase == JOURNAL_INJECTING || row->phase == JOURNAL_PLANNED);
 }
 
-/* What an interrupted skewctl left is finished first; on SKEW_OK `look` is fresh. */
+/* As it is now; on failure there is nothing to close. */
+static enum skew_code look_again(struct skew_engine *engine, const struct target *guard,
+                                 struct look *look, struct journal_injection *row,
+                                 struct skew_error *error)
+{
+    look_close(look);
+    enum skew_code code = look_with_row(engine, guard, look, row, error);
+    if (code != SKEW_OK) {
+        *look = (struct look){.memory = -1, .target = {.directory = -1, .pidfd = -1}};
+    }
+    return code;
+}
+
+/*
+ * What an interrupted skewctl left is finished first; on SKEW_OK `look` is fresh. Where that is
+ * but a stub, as of a read-back, it alone is cleared away: the clock goes on as it is, and does
+ * not jump to the true time in between. If it cannot be, the rest is put back, too.
+ */
 static enum skew_code leftovers_finish(struct skew_engine *engine, const struct target *guard,
                                        struct look *look, struct journal_injection *row,
                                        struct skew_report *report, struct skew_error *error)
 {
     struct skew_report finished = {0};
+    if (look->skewed && look->difference.stubs && recover_stubs(engine, look, error) == SKEW_OK) {
+        enum skew_code cleared = look_again(engine, guard, look, row, error);
+        if (cleared != SKEW_OK || injected_whole(look, row)) {
+            return cleared;
+        }
+    }
     enum skew_code code = recover_look(engine, look, row, JOURNAL_RECOVERED, &finished, error);
     if (code != SKEW_OK) {
         *report = finished;
         return code;
     }
-    look_close(look);
-    code = look_with_row(engine, guard, look, row, error);
-    if (code != SKEW_OK) {
-        *look = (struct look){.memory = -1, .target = {.directory = -1, .pidfd = -1}};
-    }
-    return code;
+    return look_again(engine, guard, look, row, error);
 }
 
 /* What is to be done with a process that is injected already. */

@@ -7,6 +7,7 @@ const struct operation_facts operations[OPERATIONS] = {
     [OPERATION_INJECT] = {"inject", SKEW_NONE, SKEW_NEW, .injects = true},
     [OPERATION_FIRST] = {"first-inject", SKEW_NONE, SKEW_NEW, .injects = true},
     [OPERATION_UPDATE] = {"update", SKEW_OLD, SKEW_NEW, .injects = true},
+    [OPERATION_UPDATE_AGAIN] = {"update-again", SKEW_OLD, SKEW_NEW, .injects = true},
     [OPERATION_RECOVER] = {"recover", SKEW_OLD, SKEW_NONE, .injects = false},
     [OPERATION_RECOVER_TWICE] = {"recover-twice", SKEW_OLD, SKEW_NONE, .injects = false},
     [OPERATION_GROUP_INJECT] = {"group-inject", SKEW_NONE, SKEW_NEW, .injects = true,

@@ -10,6 +10,7 @@ enum operation {
     OPERATION_INJECT,        /* a clean target */
     OPERATION_FIRST,         /* the same, with no journal there yet */
     OPERATION_UPDATE,        /* inject on an injected target */
+    OPERATION_UPDATE_AGAIN,  /* the same again after a killed one: it never reads the true time */
     OPERATION_RECOVER,       /* of an injected target */
     OPERATION_RECOVER_TWICE, /* the recover --all after a killed recover is killed, too */
     /* On groups: */
