@@ -1,74 +1,24 @@
 /*
- * report.c - tables and JSON by way of libsmartcols; see report.h.
- *
- * One list of columns says what is shown where. libsmartcols escapes control
- * characters in tables and in JSON; bytes that are no UTF-8 are escaped here,
- * for in JSON it would let them through.
+ * report.c - injections; see report.h. One list of columns says what is shown where.
  */
 #include "cli/report.h"
 
-#include "cli/message.h"
+#include "cli/sheet.h"
 #include "cli/text.h"
 #include "engine/duration.h"
 #include "engine/shape_text.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols/libsmartcols.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* The longest cell is what was found, every byte of it escaped. */
-#define CELL_SIZE TEXT_ESCAPED_SIZE(sizeof((struct skew_finding){0}.found))
-
-/* Where a column is shown. */
-#define IN_PRESENT (1U << REPORT_PRESENT)
-#define IN_DONE    (1U << REPORT_DONE)
-#define IN_TABLES  (IN_PRESENT | IN_DONE)
-#define IN_JSON    (1U << 2)
 /* Tables of which some row is a member of a group. */
-#define IN_GROUPED (1U << 3)
+#define IN_GROUPED IN_OWN(0)
 /* And of which some group is followed, or was to be. */
-#define IN_FOLLOWED (1U << 4)
+#define IN_FOLLOWED IN_OWN(1)
 /* And of which some skew ends by itself. */
-#define IN_ENDING (1U << 5)
-
-/*
- * A column: libsmartcols makes the JSON key by lower-casing the name. write()
- * fills the cell of one row, CELL_SIZE bytes, or returns false for "not known".
- */
-struct column {
-    const char *name;
-    unsigned where;
-    int json_type;
-    int flags;
-    bool (*write)(const void *row, char *cell);
-};
-
-__attribute__((format(printf, 2, 3))) static bool cell_printf(char *cell, const char *format, ...)
-{
-    va_list values;
-
-    va_start(values, format);
-    vsnprintf(cell, CELL_SIZE, format, values);
-    va_end(values);
-    return true;
-}
-
-static bool cell_boolean(char *cell, bool value)
-{
-    /* libsmartcols takes every text for true that does not begin with 0, N or n. */
-    return cell_printf(cell, "%d", value);
-}
-
-static bool cell_duration(char *cell, int64_t nanoseconds)
-{
-    duration_format(nanoseconds, cell);
-    return true;
-}
+#define IN_ENDING IN_OWN(2)
 
 static bool cell_shape(char *cell, const struct shape *shape)
 {
@@ -248,13 +198,6 @@ static bool write_age_s(const void *row, char *cell)
                        age % DURATION_SECOND_NS / 1000000);
 }
 
-#define NUMBER  SCOLS_JSON_NUMBER
-#define BOOLEAN SCOLS_JSON_BOOLEAN
-#define STRING  SCOLS_JSON_STRING
-#define RIGHT   SCOLS_FL_RIGHT
-#define TRUNC   SCOLS_FL_TRUNC
-#define WRAP    SCOLS_FL_WRAP
-
 /* To the second, and short, for a person. */
 static bool write_until(const void *row, char *cell)
 {
@@ -312,188 +255,6 @@ static const struct column injection_columns[] = {
     {"NOTE", IN_JSON, STRING, 0, write_note},
 };
 
-static bool write_subject(const void *row, char *cell)
-{
-    return cell_printf(cell, "%s", ((const struct skew_check *)row)->subject);
-}
-
-static bool write_verdict(const void *row, char *cell)
-{
-    static const char *const verdicts[] = {
-        [SKEW_VERDICT_OK] = "ok",
-        [SKEW_VERDICT_WARNING] = "warning",
-        [SKEW_VERDICT_REFUSED] = "refused",
-    };
-    return cell_printf(cell, "%s", verdicts[((const struct skew_check *)row)->verdict]);
-}
-
-static bool write_detail(const void *row, char *cell)
-{
-    return cell_printf(cell, "%s", ((const struct skew_check *)row)->detail);
-}
-
-static const struct column check_columns[] = {
-    {"CHECK", IN_TABLES | IN_JSON, STRING, 0, write_subject},
-    {"RESULT", IN_TABLES | IN_JSON, STRING, 0, write_verdict},
-    {"DETAIL", IN_TABLES | IN_JSON, STRING, WRAP, write_detail},
-};
-
-#define TRACE_COLUMN(column, expression)                                                           \
-    static bool write_trace_##column(const void *row, char *cell)                                  \
-    {                                                                                              \
-        const struct skew_trace *trace = row;                                                      \
-        return expression;                                                                         \
-    }
-
-TRACE_COLUMN(pid, cell_printf(cell, "%d", trace->pid))
-TRACE_COLUMN(command, trace->command[0] && cell_printf(cell, "%s", trace->command))
-TRACE_COLUMN(origin, cell_printf(cell, "%s", skew_origin_name(trace->origin)))
-TRACE_COLUMN(id, trace->id != 0 && cell_printf(cell, "%" PRId64, trace->id))
-TRACE_COLUMN(in_force, cell_boolean(cell, trace->in_force))
-TRACE_COLUMN(repaired, cell_boolean(cell, trace->repaired))
-TRACE_COLUMN(outcome, cell_printf(cell, "%s", trace->repaired ? "yes" : "no"))
-TRACE_COLUMN(detail, cell_printf(cell, "%s", trace->detail))
-
-static const struct column trace_columns[] = {
-    {"PID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_trace_pid},
-    {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_trace_command},
-    {"ORIGIN", IN_TABLES | IN_JSON, STRING, 0, write_trace_origin},
-    {"ID", IN_TABLES | IN_JSON, NUMBER, RIGHT, write_trace_id},
-    {"IN_FORCE", IN_JSON, BOOLEAN, 0, write_trace_in_force},
-    {"REPAIRED", IN_DONE, STRING, 0, write_trace_outcome},
-    {"REPAIRED", IN_JSON, BOOLEAN, 0, write_trace_repaired},
-    {"DETAIL", IN_TABLES | IN_JSON, STRING, WRAP, write_trace_detail},
-};
-
-#define FINDING_COLUMN(column, expression)                                                         \
-    static bool write_finding_##column(const void *row, char *cell)                                \
-    {                                                                                              \
-        const struct skew_finding *finding = row;                                                  \
-        return expression;                                                                         \
-    }
-
-static const char *follows_name(enum skew_follows follows)
-{
-    static const char *const names[] = {
-        [SKEW_FOLLOWS_YES] = "yes",
-        [SKEW_FOLLOWS_NO] = "no",
-        [SKEW_FOLLOWS_UNCONCERNED] = "unconcerned",
-        [SKEW_FOLLOWS_UNKNOWN] = "unknown",
-    };
-    return names[follows];
-}
-
-static const char *timer_mode_name(enum skew_timer_mode mode)
-{
-    static const char *const names[] = {
-        [SKEW_TIMER_NONE] = "",
-        [SKEW_TIMER_ABSOLUTE] = "absolute",
-        [SKEW_TIMER_RELATIVE] = "relative",
-        [SKEW_TIMER_UNKNOWN] = "unknown",
-    };
-    return names[mode];
-}
-
-FINDING_COLUMN(subject, cell_printf(cell, "%s", finding->subject))
-FINDING_COLUMN(clock, skew_finding_clock(finding)[0] &&
-                          cell_printf(cell, "%s", skew_finding_clock(finding)))
-FINDING_COLUMN(mode, timer_mode_name(finding->mode)[0] &&
-                         cell_printf(cell, "%s", timer_mode_name(finding->mode)))
-FINDING_COLUMN(follows, cell_printf(cell, "%s", follows_name(finding->follows)))
-FINDING_COLUMN(count, finding->count != 0 && cell_printf(cell, "%zu", finding->count))
-/* To the millisecond, for it passes while it is read. */
-FINDING_COLUMN(due, finding->due_known &&cell_duration(cell,
-                                                       finding->due_ns - finding->due_ns % 1000000))
-FINDING_COLUMN(due_ns, finding->due_known &&cell_printf(cell, "%" PRId64, finding->due_ns))
-FINDING_COLUMN(found, cell_printf(cell, "%s", finding->found))
-FINDING_COLUMN(meaning, cell_printf(cell, "%s", finding->meaning))
-
-static const struct column finding_columns[] = {
-    {"SUBJECT", IN_TABLES | IN_JSON, STRING, 0, write_finding_subject},
-    {"FOLLOWS", IN_TABLES | IN_JSON, STRING, 0, write_finding_follows},
-    {"CLOCK", IN_JSON, STRING, 0, write_finding_clock},
-    {"MODE", IN_JSON, STRING, 0, write_finding_mode},
-    {"COUNT", IN_JSON, NUMBER, 0, write_finding_count},
-    {"DUE", IN_TABLES, STRING, RIGHT, write_finding_due},
-    {"DUE_NS", IN_JSON, NUMBER, 0, write_finding_due_ns},
-    {"FOUND", IN_TABLES | IN_JSON, STRING, WRAP, write_finding_found},
-    {"MEANING", IN_TABLES | IN_JSON, STRING, WRAP, write_finding_meaning},
-};
-
-/* What is to be printed: rows of row_size bytes, and the columns that fit `where`. */
-struct sheet {
-    const char *name;
-    const struct column *columns;
-    size_t column_count;
-    const void *rows;
-    size_t row_count;
-    size_t row_size;
-    unsigned where;
-};
-
-static int sheet_fill(const struct sheet *sheet, struct libscols_table *table)
-{
-    bool json = sheet->where & IN_JSON;
-    const char *row = sheet->rows;
-
-    for (size_t r = 0; r < sheet->row_count; r++, row += sheet->row_size) {
-        struct libscols_line *line = scols_table_new_line(table, NULL);
-        size_t cells = 0;
-
-        if (!line)
-            return -ENOMEM;
-        for (size_t c = 0; c < sheet->column_count; c++) {
-            char cell[CELL_SIZE];
-            char escaped[TEXT_ESCAPED_SIZE(CELL_SIZE)];
-            const char *shown = json ? NULL : "-";
-
-            if (!(sheet->columns[c].where & sheet->where))
-                continue;
-            if (sheet->columns[c].write(row, cell))
-                shown = json ? text_escape(cell, false, escaped, sizeof escaped) : cell;
-            int result = scols_line_set_data(line, cells++, shown);
-            if (result != 0)
-                return result;
-        }
-    }
-    return 0;
-}
-
-static int sheet_print_into(const struct sheet *sheet, struct libscols_table *table)
-{
-    int result = scols_table_enable_json(table, (sheet->where & IN_JSON) != 0);
-
-    if (result == 0)
-        result = scols_table_set_name(table, sheet->name);
-    for (size_t c = 0; c < sheet->column_count && result == 0; c++) {
-        const struct column *column = &sheet->columns[c];
-        struct libscols_column *made;
-
-        if (!(column->where & sheet->where))
-            continue;
-        made = scols_table_new_column(table, column->name, 0, column->flags);
-        result = made ? scols_column_set_json_type(made, column->json_type) : -ENOMEM;
-    }
-    if (result == 0)
-        result = sheet_fill(sheet, table);
-    if (result == 0)
-        result = scols_print_table(table);
-    return result;
-}
-
-static enum skew_code sheet_print(const struct sheet *sheet)
-{
-    struct libscols_table *table = scols_new_table();
-    int result = table ? sheet_print_into(sheet, table) : -ENOMEM;
-
-    scols_unref_table(table);
-    if (result == 0)
-        return SKEW_OK;
-    message_print("the result cannot be shown: %s; run skewctl list to see what is in place",
-                  strerror(-result));
-    return SKEW_FAILED;
-}
-
 enum skew_code report_injections(const struct skew_report *reports, size_t count,
                                  enum report_kind kind, bool json)
 {
@@ -522,44 +283,4 @@ enum skew_code report_injections(const struct skew_report *reports, size_t count
                    text_escape(reports[i].note, true, note, sizeof note));
     }
     return code;
-}
-
-enum skew_code report_checks(const struct skew_check *checks, size_t count, bool json)
-{
-    return sheet_print(&(struct sheet){
-        .name = "checks",
-        .columns = check_columns,
-        .column_count = sizeof check_columns / sizeof *check_columns,
-        .rows = checks,
-        .row_count = count,
-        .row_size = sizeof *checks,
-        .where = json ? IN_JSON : IN_PRESENT,
-    });
-}
-
-enum skew_code report_traces(const struct skew_trace *traces, size_t count, bool repairing,
-                             bool json)
-{
-    return sheet_print(&(struct sheet){
-        .name = "traces",
-        .columns = trace_columns,
-        .column_count = sizeof trace_columns / sizeof *trace_columns,
-        .rows = traces,
-        .row_count = count,
-        .row_size = sizeof *traces,
-        .where = json ? IN_JSON : 1U << (repairing ? REPORT_DONE : REPORT_PRESENT),
-    });
-}
-
-enum skew_code report_findings(const struct skew_finding *findings, size_t count, bool json)
-{
-    return sheet_print(&(struct sheet){
-        .name = "findings",
-        .columns = finding_columns,
-        .column_count = sizeof finding_columns / sizeof *finding_columns,
-        .rows = findings,
-        .row_count = count,
-        .row_size = sizeof *findings,
-        .where = json ? IN_JSON : IN_PRESENT,
-    });
 }
