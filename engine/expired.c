@@ -2,7 +2,7 @@
  * expired.c - puts back what has passed its deadline.
  *
  * The journal says where to look; whether the deadline that is in force has passed is
- * read from the process, under its lock (expired_act in engine.c). Left alone are
+ * read from the process, under its lock (expired_act in recover_process.c). Left alone are
  * those of another pid namespace, and those whose follower lives: it does the same, and
  * may hold them. What waits for a thread to leave the image is left to a recover that
  * is asked for, since each try takes as long as it waits.

@@ -201,6 +201,20 @@ enum skew_code guard_open(pid_t pid, struct target *guard, struct skew_report *r
 /* An injection that is whole and whose row, if any, does not say otherwise. */
 bool injected_whole(const struct look *look, const struct journal_injection *row);
 
+/* What is to be done with a process that is injected already, as update_in_place(). */
+typedef enum skew_code present_act(struct skew_engine *engine, struct look *look,
+                                   struct journal_injection *row,
+                                   const struct skew_request *request, struct skew_report *report,
+                                   struct skew_error *error);
+/*
+ * Injects a process that `guard` holds and that was looked at, or calls `present`. What an
+ * interrupted skewctl left in it is finished first.
+ */
+enum skew_code inject_looked(struct skew_engine *engine, const struct target *guard,
+                             struct look *look, struct journal_injection *row,
+                             const struct skew_request *request, present_act *present,
+                             struct skew_report *report, struct skew_error *error);
+
 /*
  * As skew_inject(), but no clock changes: the process gets an image with an offset of 0, or
  * if it is injected already keeps the skew it has, and a row where it has none; then
