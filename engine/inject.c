@@ -51,7 +51,6 @@
 #include "engine/remote.h"
 #include "engine/scope.h"
 #include "engine/settle.h"
-#include "engine/skew_row.h"
 
 #define DATA_PROTECTION (PROT_READ | PROT_WRITE)
 #define CODE_PROTECTION (PROT_READ | PROT_EXEC)
@@ -362,55 +361,6 @@ static enum skew_code injection_run(struct tracer *tracer, void *context, struct
 
 /* stop window ends */
 
-static enum skew_code row_plan(struct skew_engine *engine, const struct look *look,
-                               const struct image *image, const struct skew_request *request,
-                               struct journal_injection *row, struct skew_error *error)
-{
-    *row = (struct journal_injection){
-        .key = target_key(&look->target),
-        .executable_device = look->target.executable_device,
-        .executable_inode = look->target.executable_inode,
-        .vdso_address = look->vdso_address,
-        .vdso_size = engine->vdso.size,
-        .stub_address = look->vdso_address + engine->vdso.slack_offset,
-        .stub_size = engine->vdso.slack_size,
-        .image_address = image->address,
-        .image_size = image->size,
-        .patch_count = ARCH_FUNCTION_COUNT,
-        .inherited = row->inherited,
-        .group = row->group,
-    };
-    skew_to_row(request, &row->skew);
-    memcpy(row->command, look->target.command, sizeof row->command);
-    memcpy(row->image_id, image->header.id, sizeof row->image_id);
-    for (int f = 0; f < ARCH_FUNCTION_COUNT; f++) {
-        struct journal_patch *patch = &row->patches[f];
-        strncpy(patch->symbol, arch_function_symbol((enum arch_function)f),
-                sizeof patch->symbol - 1);
-        patch->address = image->header.patches[f].address;
-        patch->length = ARCH_PATCH_SIZE;
-        memcpy(patch->original, image->header.patches[f].original, ARCH_PATCH_SIZE);
-    }
-    struct journal_error journal_error = {0};
-    if (journal_plan(engine->journal, row, engine->vdso.bytes, engine->vdso.size, &journal_error) !=
-        JOURNAL_OK) {
-        return error_from_journal(error, look->target.pid, &journal_error);
-    }
-    return SKEW_OK;
-}
-
-enum skew_code row_adopt(struct skew_engine *engine, const struct look *look,
-                         struct journal_injection *row, struct skew_error *error)
-{
-    /* Without a header, the note behind a stub is all that tells where the image was to be. */
-    struct image image = {.address =
-                              look->image_found ? look->image_address : look->difference.note,
-                          .size = image_size_for(&engine->vdso),
-                          .header = look->header};
-    const struct skew_request request = request_from_image(&look->skew);
-    return row_plan(engine, look, &image, &request, row, error);
-}
-
 static enum skew_code image_prepare(struct skew_engine *engine, const struct look *look,
                                     const struct image_skew *skew, struct image *image,
                                     struct skew_error *error)
@@ -436,75 +386,6 @@ static enum skew_code image_prepare(struct skew_engine *engine, const struct loo
     }
     return image_build(&engine->vdso, look->vdso_address, address, id, skew, realtime_now(), image,
                        error);
-}
-
-static enum skew_code undo_try(struct skew_engine *engine, struct journal_injection *row,
-                               struct skew_error *error)
-{
-    struct look look;
-    struct skew_report undone = {0};
-    enum skew_code code = look_open(&engine->vdso, row->key.pid, row->image_address, &look, error);
-    if (code == SKEW_OK) {
-        code = recover_look(engine, &look, row, JOURNAL_FAILED_UNDONE, &undone, error);
-        look_close(&look);
-    }
-    return code;
-}
-
-/* What was begun is undone even if that cannot be written down any more. */
-static enum skew_code undo_without_journal(struct skew_engine *engine,
-                                           const struct journal_injection *row,
-                                           struct skew_error *error)
-{
-    struct journal *kept = journal_spare_begin(engine);
-    if (kept == NULL) {
-        return error->code;
-    }
-    struct journal_injection copy = *row;
-    struct journal_error journal_error = {0};
-    struct skew_error undo_error = {0};
-    enum skew_code code = SKEW_FAILED;
-    if (journal_plan(engine->journal, &copy, engine->vdso.bytes, engine->vdso.size,
-                     &journal_error) == JOURNAL_OK) {
-        code = undo_try(engine, &copy, &undo_error);
-        *error = undo_error;
-    }
-    journal_spare_end(engine, kept);
-    return code;
-}
-
-/*
- * After a failure: back to how it was, and the row says so. Returns the code of
- * the failure; one that could not be undone was no refusal.
- */
-static enum skew_code injection_undo(struct skew_engine *engine, const struct injection *injection,
-                                     struct journal_injection *row, struct skew_error *error)
-{
-    struct journal_error ignored;
-    if (!injection->touched) {
-        journal_advance(engine->journal, row->id,
-                        target_alive(&injection->look->target) ? JOURNAL_FAILED_UNDONE
-                                                               : JOURNAL_GONE,
-                        error->message, &ignored);
-        return error->code;
-    }
-    struct skew_error undo_error = {0};
-    enum skew_code code = undo_try(engine, row, &undo_error);
-    if (undo_error.journal) {
-        code = undo_without_journal(engine, row, &undo_error);
-    }
-    if (code == SKEW_NOT_FOUND && !target_alive(&injection->look->target)) {
-        journal_advance(engine->journal, row->id, JOURNAL_GONE, error->message, &ignored);
-        return error->code;
-    }
-    if (code != SKEW_OK) {
-        error->code = SKEW_FAILED;
-        error_advise(error, "undoing it did not finish (%s): run skewctl recover -p %d",
-                     undo_error.message, (int)row->key.pid);
-    } else if (error->advice[0] == '\0') {
-        error_advise(error, "it was undone; the process is as before");
-    }
-    return error->code;
 }
 
 static enum skew_code stages_run(struct injection *injection, struct skew_report *report,
@@ -581,7 +462,7 @@ enum skew_code inject_fresh(struct skew_engine *engine, struct look *look,
         error->advice[0] = '\0';
     }
     if (code != SKEW_OK) {
-        code = injection_undo(engine, &injection, &row, error);
+        code = injection_undo(engine, &look->target, injection.touched, &row, error);
     }
     report_from_row(&row, report);
     report->state = code == SKEW_OK ? SKEW_STATE_ACTIVE : SKEW_STATE_FAILED;

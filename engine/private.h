@@ -251,6 +251,18 @@ enum skew_code recover_stubs(struct skew_engine *engine, const struct look *befo
                              struct skew_error *error);
 
 /*
+ * After a failed inject: the process as before, and the row says so. `touched`: it may hold
+ * something of ours. Returns the code of the failure, which is `error`'s; one that could not
+ * be undone was no refusal.
+ */
+enum skew_code injection_undo(struct skew_engine *engine, const struct target *target, bool touched,
+                              struct journal_injection *row, struct skew_error *error);
+
+/* Writes the row of an injection with that image. row->inherited and row->group are taken over. */
+enum skew_code row_plan(struct skew_engine *engine, const struct look *look,
+                        const struct image *image, const struct skew_request *request,
+                        struct journal_injection *row, struct skew_error *error);
+/*
  * A row for a process whose image says that it is injected while the journal does not.
  * row->inherited and row->group are taken over.
  */

@@ -45,6 +45,7 @@
 #include "engine/pending.h"
 #include "engine/permit.h"
 #include "engine/private.h"
+#include "engine/remains.h"
 #include "engine/remote.h"
 #include "engine/scope.h"
 #include "engine/settle.h"
@@ -320,60 +321,6 @@ static enum skew_code recovery_run(struct tracer *tracer, void *context, struct 
 
 /* stop window ends */
 
-/* Exactly that mapping, anonymous and never used by anybody. */
-static bool mapping_is_bare(const struct look *look, uint64_t address, size_t size,
-                            const char *permissions)
-{
-    const struct mapping *mapping = maps_find(&look->maps, address);
-    return mapping != NULL && mapping->start == address && mapping->end == address + size &&
-           maps_anonymous(&look->maps, address, address + size, permissions) &&
-           pagemap_blank(&look->target, look->memory, address, size);
-}
-
-/*
- * A mapping that an inject made just before it died, or even after: its thread
- * makes the call all the same. The data has no header yet, or the code stayed
- * behind when the data was unmapped. It is at the row's address, of exactly the
- * size asked for, nothing beside it, and never used; and a stub is left that
- * has the address noted behind it. A row alone proves nothing: anything else
- * there is the program's own. Returns its size, or 0, and where it begins.
- */
-static size_t bare_find(const struct look *look, const struct journal_injection *row,
-                        uint64_t *address)
-{
-    uint64_t data = row->image_address;
-    uint64_t code = data + image_data_size();
-    uint64_t end = data + row->image_size;
-    bool noted = look->difference.stubs && look->difference.note == data;
-    if (look->image_found || data == 0 || end <= code || !noted) {
-        return 0;
-    }
-    if (maps_free(&look->maps, code, end) &&
-        mapping_is_bare(look, data, image_data_size(), "rw-p")) {
-        *address = data;
-        return image_data_size();
-    }
-    if (maps_free(&look->maps, data, code) && mapping_is_bare(look, code, end - code, "r-xp")) {
-        *address = code;
-        return end - code;
-    }
-    return 0;
-}
-
-static bool image_has_code(const struct look *look, const struct vdso *vdso)
-{
-    return look->image_found && maps_anonymous(&look->maps, look->image_address + image_data_size(),
-                                               look->image_address + image_size_for(vdso), "r-xp");
-}
-
-/* Whether all that lies where the image would is the image's. */
-static bool image_owns_its_range(const struct look *look, const struct vdso *vdso)
-{
-    uint64_t code = look->image_address + image_data_size();
-    uint64_t end = look->image_address + image_size_for(vdso);
-    return image_has_code(look, vdso) || maps_free(&look->maps, code, end);
-}
-
 static enum skew_code row_end(struct skew_engine *engine, const struct look *look,
                               const struct journal_injection *row, enum journal_phase phase,
                               const char *detail, struct skew_error *error)
@@ -486,11 +433,11 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
     }
     report_from_row(row, report);
     uint64_t address = look->image_address;
-    size_t bare = bare_find(look, row, &address);
+    size_t bare = remains_bare_find(look, row, &address);
     if (look->situation == SITUATION_CLEAN && bare == 0) {
         return row_end_clean(engine, look, row, end, report, error);
     }
-    if (look->image_found && !image_owns_its_range(look, &engine->vdso)) {
+    if (look->image_found && !remains_owned(look, &engine->vdso)) {
         return error_set(error, SKEW_REFUSED, look->target.pid, 0, "recover",
                          "the program has changed the mappings of the image");
     }
@@ -510,9 +457,9 @@ static enum skew_code recover_once(struct skew_engine *engine, const struct look
         .permit = {.buffer = filter, .unread_passes = true, .suspend = engine->suspend_seccomp},
         .image_address = look->image_found || bare != 0 ? address : 0,
         /* Never more than is ours: what is free now the program may map any moment. */
-        .image_size = bare != 0                             ? bare
-                      : image_has_code(look, &engine->vdso) ? image_size_for(&engine->vdso)
-                                                            : image_data_size(),
+        .image_size = bare != 0                                ? bare
+                      : remains_have_code(look, &engine->vdso) ? image_size_for(&engine->vdso)
+                                                               : image_data_size(),
         .bare = bare != 0,
         .drain = look->difference.stubs && !*drained,
     };
