@@ -7,6 +7,7 @@
 #include "cli/plot_option.h"
 #include "cli/profile.h"
 #include "cli/skew_option.h"
+#include "cli/target_option.h"
 #include "engine/duration.h"
 #include "engine/shape_text.h"
 
@@ -181,105 +182,6 @@ static const char *option_name(int option)
     return "";
 }
 
-static enum skew_code number_add(struct number_list *list, int64_t number)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->numbers[i] == number)
-            return SKEW_OK;
-
-    int64_t *grown = reallocarray(list->numbers, list->count + 1, sizeof *grown);
-    if (!grown) {
-        message_print("the list of targets does not fit into memory; name fewer");
-        return SKEW_FAILED;
-    }
-    grown[list->count++] = number;
-    list->numbers = grown;
-    return SKEW_OK;
-}
-
-/* "1,2,3", each from 1 to maximum; `noun` is what a number stands for. */
-static enum skew_code numbers_parse(const char *text, const char *noun, int64_t maximum,
-                                    struct number_list *list)
-{
-    for (const char *cursor = text;; cursor++) {
-        size_t length = strspn(cursor, "0123456789");
-        bool ends = cursor[length] == '\0' || cursor[length] == ',';
-
-        errno = 0;
-        long long number = strtoll(cursor, NULL, 10);
-        if (length == 0 || !ends || errno == ERANGE || number < 1 || number > maximum)
-            return message_usage(
-                "'%.80s' is no %s: it is not a decimal number from 1 to %lld; give "
-                "one, or several with commas and no spaces",
-                text, noun, (long long)maximum);
-
-        enum skew_code code = number_add(list, number);
-        if (code != SKEW_OK)
-            return code;
-        cursor += length;
-        if (*cursor == '\0')
-            return SKEW_OK;
-    }
-}
-
-/* "1,g2,3": injections by their numbers, groups by theirs with a g. */
-static enum skew_code ids_parse(char *text, struct options *options)
-{
-    char *place = NULL;
-
-    for (char *part = text; part != NULL; part = place) {
-        place = strchr(part, ',');
-        if (place)
-            *place = '\0';
-        bool group = part[0] == 'g';
-        enum skew_code code =
-            group ? numbers_parse(part + 1, "id of a group", INT64_MAX, &options->groups)
-                  : numbers_parse(part, "id of an injection or, with a g, of a group", INT64_MAX,
-                                  &options->ids);
-        if (place)
-            *place++ = ',';
-        if (code != SKEW_OK)
-            return code;
-    }
-    return SKEW_OK;
-}
-
-static enum skew_code selector_add(enum skew_select_kind kind, pid_t pid, const char *name,
-                                   struct selector_list *list)
-{
-    struct skew_selector *grown =
-        reallocarray(list->selectors, list->count + 1, sizeof *list->selectors);
-
-    if (!grown) {
-        message_print("the list of targets does not fit into memory; name fewer");
-        return SKEW_FAILED;
-    }
-    grown[list->count++] = (struct skew_selector){.kind = kind, .pid = pid, .name = name};
-    list->selectors = grown;
-    return SKEW_OK;
-}
-
-/* "1,2,3", a selector for each. */
-static enum skew_code selectors_parse(enum skew_select_kind kind, const char *text,
-                                      struct selector_list *list)
-{
-    struct number_list pids = {0};
-    enum skew_code code = numbers_parse(text, "process id", INT_MAX, &pids);
-
-    for (size_t i = 0; i < pids.count && code == SKEW_OK; i++)
-        code = selector_add(kind, (pid_t)pids.numbers[i], NULL, list);
-    free(pids.numbers);
-    return code;
-}
-
-static enum skew_code selector_parse(enum skew_select_kind kind, const char *option,
-                                     const char *text, struct selector_list *list)
-{
-    if (*text == '\0')
-        return message_usage("--%s names nothing: its value is empty", option);
-    return selector_add(kind, 0, text, list);
-}
-
 static enum skew_code interval_parse(const char *text, int64_t *interval_ns)
 {
     const char *problem;
@@ -343,17 +245,17 @@ static enum skew_code option_store(int option, char *value, enum command command
         return skew_option_store((enum skew_option)(option - OPTION_SKEW), value, options);
     switch (option) {
     case 'p':
-        return numbers_parse(value, "process id", INT_MAX, &options->pids);
+        return target_pids_store(value, options);
     case OPTION_ID:
-        return ids_parse(value, options);
+        return target_ids_store(value, options);
     case OPTION_TREE:
-        return selectors_parse(SKEW_SELECT_TREE, value, &options->selectors);
+        return target_processes_store(SKEW_SELECT_TREE, value, options);
     case OPTION_PIDNS:
-        return selectors_parse(SKEW_SELECT_PIDNS, value, &options->selectors);
+        return target_processes_store(SKEW_SELECT_PIDNS, value, options);
     case OPTION_CGROUP:
-        return selector_parse(SKEW_SELECT_CGROUP, "cgroup", value, &options->selectors);
+        return target_name_store(SKEW_SELECT_CGROUP, "cgroup", value, options);
     case OPTION_CONTAINER:
-        return selector_parse(SKEW_SELECT_CONTAINER, "container", value, &options->selectors);
+        return target_name_store(SKEW_SELECT_CONTAINER, "container", value, options);
     case OPTION_PARTIAL:
         options->partial = true;
         return SKEW_OK;
