@@ -67,6 +67,12 @@ void clock_reader_forbid(struct child *reader, const char *clock, int64_t offset
     assert_string_equal(child_ask(reader, line), "ok");
 }
 
+void clock_reader_between(struct child *reader, int64_t lowest_ns, int64_t highest_ns)
+{
+    const char *line = harness_format("between %" PRId64 " %" PRId64, lowest_ns, highest_ns);
+    assert_string_equal(child_ask(reader, line), "ok");
+}
+
 struct skew_range clock_reader_measure(struct child *reader, const char *entry)
 {
     struct skew_range range;

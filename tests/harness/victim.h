@@ -60,6 +60,11 @@ void victim_check_progress(struct child *victim, int64_t more);
  */
 void clock_reader_allow(struct child *reader, const char *clock, int64_t offset_ns);
 void clock_reader_forbid(struct child *reader, const char *clock, int64_t offset_ns);
+/*
+ * Of the realtime clocks, all between the two; and while nothing else is allowed, no step. None
+ * where the lowest is above the highest.
+ */
+void clock_reader_between(struct child *reader, int64_t lowest_ns, int64_t highest_ns);
 
 /* Skewed minus true lies within low..high. */
 struct skew_range {

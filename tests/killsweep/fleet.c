@@ -3,7 +3,6 @@
 
 #include "command.h"
 #include "journal/groups.h"
-#include "operation.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,9 +11,9 @@
 
 #define WORDS_MAX 32
 
-struct fleet fleet_start(const struct state *state, bool shaped)
+struct fleet fleet_start(const struct state *state, enum manner manner)
 {
-    struct fleet fleet = {.shaped = shaped};
+    struct fleet fleet = {.manner = manner};
     for (const char *name = state->members; *name; name += strspn(name, " ")) {
         size_t length = strcspn(name, " ");
         const struct state *member = state_find(name, length);
@@ -37,7 +36,7 @@ const char *const *fleet_inject_arguments(const struct fleet *fleet, unsigned sk
         argv[count++] = "--tree";
         argv[count++] = harness_format("%d", fleet->members[i].pid);
     }
-    struct operation_skew asked = operation_skew(skew, fleet->shaped);
+    struct operation_skew asked = operation_skew(skew, fleet->manner);
     for (size_t i = 0; asked.options[i]; i++)
         argv[count++] = asked.options[i];
     argv[count++] = "--journal";
@@ -85,8 +84,8 @@ unsigned fleet_listed(const struct fleet *fleet)
         fail_msg("list: %s", listed);
     if (count != fleet->count || skews != 1 || strcmp(phases, "active") != 0)
         return 0;
-    return strcmp(skew, operation_skew(SKEW_OLD, fleet->shaped).listed) == 0   ? SKEW_OLD
-           : strcmp(skew, operation_skew(SKEW_NEW, fleet->shaped).listed) == 0 ? SKEW_NEW
+    return strcmp(skew, operation_skew(SKEW_OLD, fleet->manner).listed) == 0   ? SKEW_OLD
+           : strcmp(skew, operation_skew(SKEW_NEW, fleet->manner).listed) == 0 ? SKEW_NEW
                                                                                : 0;
 }
 

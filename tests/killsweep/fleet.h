@@ -7,18 +7,19 @@
 #ifndef KILLSWEEP_FLEET_H
 #define KILLSWEEP_FLEET_H
 
+#include "operation.h"
 #include "state.h"
 
 #define FLEET_MAX 8
 
 struct fleet {
-    bool shaped; /* their skews are shapes, operation.h */
+    enum manner manner; /* of their skews */
     size_t count;
     struct target members[FLEET_MAX];
 };
 
 /* One target for each of the state's members. */
-struct fleet fleet_start(const struct state *state, bool shaped);
+struct fleet fleet_start(const struct state *state, enum manner manner);
 /* argv for execv(3): skewctl inject of all of them, as one group; `more` may be NULL. */
 const char *const *fleet_inject_arguments(const struct fleet *fleet, unsigned skew,
                                           const char *more);

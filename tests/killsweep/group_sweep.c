@@ -206,7 +206,7 @@ static long measure_points(struct sweep *sweep, struct fleet *fleet)
 void group_sweep_run(void **state)
 {
     struct sweep *sweep = *state;
-    struct fleet fleet = fleet_start(sweep->state, sweep->shaped);
+    struct fleet fleet = fleet_start(sweep->state, sweep->manner);
     put_back(sweep, &fleet);
     struct history history = history_take();
     long points_again =

@@ -7,7 +7,7 @@
  *
  *     killsweep [--every N] [--random N] [--seed N] [--jobs N]
  *               [--operation NAME] [--state NAME] [--from POINT] [--to POINT]
- *               [--of one|group] [--shapes]
+ *               [--of one|group] [--shapes | --slew]
  *
  * --every N   only each N-th point, from one that seed, operation and state
  *             choose: N of twice the number of states still meets nearly every
@@ -15,6 +15,7 @@
  * --random N  that many random deaths for each operation and state; none for groups
  * --of WHAT   only operations on one process, or only those on groups
  * --shapes    the skews are shapes, rather than offsets
+ * --slew      only updates, which slew to the new skew
  * --jobs N    that many operations at once, each with a target of its own
  *
  * Exits with 0 only if something was killed and nothing failed. Each sweep runs
@@ -49,7 +50,7 @@ struct options {
     uint64_t seed;
     int operation, state; /* -1 for all */
     int of_groups;        /* likewise */
-    bool shaped;
+    enum manner manner;
 };
 
 /* What all processes of the sweep share. */
@@ -91,6 +92,7 @@ static bool wanted(const struct options *options, int operation, int state)
     bool useful = operation != OPERATION_FIRST || state == STATE_BUSY;
     bool group = states[state].members != NULL;
     if (operations[operation].group != group ||
+        !operation_can((enum operation)operation, options->manner) ||
         (operations[operation].follows && !states[state].execs))
         return false;
     return useful && (options->of_groups < 0 || options->of_groups == group) &&
@@ -139,7 +141,7 @@ static void work(const struct options *options, struct sweep *sweep)
                                 .state = &states[state],
                                 .stop = &shared->stop,
                                 .seed = options->seed,
-                                .shaped = options->shaped};
+                                .manner = options->manner};
         struct result *result = &shared->results[unit];
         long first = options->every ? first_point(options, operation, state) : 0;
         result->failures = sweep_operation(options, sweep, first);
@@ -233,17 +235,12 @@ static int of_groups(const char *text)
 static void options_parse(int count, char **arguments, struct options *options)
 {
     static const struct option known[] = {
-        {"every", required_argument, NULL, 'e'},
-        {"random", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},
-        {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 'l'},
-        {"operation", required_argument, NULL, 'o'},
-        {"state", required_argument, NULL, 't'},
-        {"of", required_argument, NULL, 'w'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"shapes", no_argument, NULL, 'p'},
-        {0},
+        {"every", required_argument, NULL, 'e'}, {"random", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},  {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 'l'},    {"operation", required_argument, NULL, 'o'},
+        {"state", required_argument, NULL, 't'}, {"of", required_argument, NULL, 'w'},
+        {"jobs", required_argument, NULL, 'j'},  {"shapes", no_argument, NULL, 'p'},
+        {"slew", no_argument, NULL, 'm'},        {0},
     };
     for (int letter; (letter = getopt_long(count, arguments, "", known, NULL)) != -1;) {
         switch (letter) {
@@ -276,7 +273,10 @@ static void options_parse(int count, char **arguments, struct options *options)
             options->of_groups = of_groups(optarg);
             break;
         case 'p':
-            options->shaped = true;
+            options->manner = MANNER_SHAPES;
+            break;
+        case 'm':
+            options->manner = MANNER_SLEWS;
             break;
         case 'j':
             options->jobs = number_of(optarg);

@@ -21,12 +21,33 @@ const struct operation_facts operations[OPERATIONS] = {
     [OPERATION_FOLLOW_AGAIN] = {"follow-again", SKEW_OLD, SKEW_OLD, .group = true, .follows = true},
 };
 
-struct operation_skew operation_skew(unsigned skew, bool shaped)
+const char *const manner_options[MANNERS] = {"", "--shapes", "--slew"};
+
+bool operation_can(enum operation operation, enum manner manner)
 {
-    static const struct operation_skew skews[2][2] = {
+    return manner != MANNER_SLEWS || operation == OPERATION_UPDATE ||
+           operation == OPERATION_UPDATE_AGAIN;
+}
+
+unsigned operation_allows(enum operation operation, enum manner manner)
+{
+    return manner == MANNER_SLEWS ? SKEW_BETWEEN
+                                  : operations[operation].before | operations[operation].after;
+}
+
+unsigned operation_leaves(enum operation operation, enum manner manner)
+{
+    return manner == MANNER_SLEWS ? SKEW_BETWEEN : operations[operation].after;
+}
+
+struct operation_skew operation_skew(unsigned skew, enum manner manner)
+{
+    static const struct operation_skew skews[MANNERS][2] = {
         {{"-5m", {"--offset", SKEW_OLD_TEXT}}, {"1h30m", {"--offset", SKEW_NEW_TEXT}}},
         {{"-5m step=5h:1s,9h:-1h", {"--offset", SKEW_OLD_TEXT, "--step", "5h:1s,9h:-1h"}},
          {"1h30m rate=1", {"--offset", SKEW_NEW_TEXT, "--rate", "1"}}},
+        {{"-5m", {"--offset", SKEW_OLD_TEXT}},
+         {"1h30m", {"--offset", SKEW_NEW_TEXT, "--slew", "50%"}}},
     };
-    return skews[shaped][skew == SKEW_NEW];
+    return skews[manner][skew == SKEW_NEW];
 }

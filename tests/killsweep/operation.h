@@ -33,15 +33,29 @@ struct operation_facts {
 };
 extern const struct operation_facts operations[OPERATIONS];
 
-/*
- * How skewctl is asked for SKEW_OLD or SKEW_NEW, and what list calls it: an offset, alone or with
- * a shape that adds nothing to it. Of a shape that does, coarse clocks would see nothing for
- * the tick by which they are behind its beginning.
- */
+/* What the skews are, and how one follows the other. */
+enum manner {
+    MANNER_OFFSETS,
+    /* With a shape that adds nothing to the offset. Of one that does, coarse clocks would see
+       nothing for the tick by which they are behind its beginning. */
+    MANNER_SHAPES,
+    /* The new one is slewed to, so slowly that no operation sees the end of it. */
+    MANNER_SLEWS,
+    MANNERS
+};
+/* The option of killsweep that asks for it, or "". */
+extern const char *const manner_options[MANNERS];
+/* Only updates are slewed. */
+bool operation_can(enum operation operation, enum manner manner);
+/* The skews that may be seen from the operation's beginning on, and once it is done. */
+unsigned operation_allows(enum operation operation, enum manner manner);
+unsigned operation_leaves(enum operation operation, enum manner manner);
+
+/* How skewctl is asked for SKEW_OLD or SKEW_NEW, and what list calls it. */
 struct operation_skew {
     const char *listed;
     const char *options[5]; /* up to and with NULL */
 };
-struct operation_skew operation_skew(unsigned skew, bool shaped);
+struct operation_skew operation_skew(unsigned skew, enum manner manner);
 
 #endif

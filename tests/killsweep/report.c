@@ -41,9 +41,10 @@ void report_failure(const struct sweep *sweep, FILE *log)
                sweep->next, sweep->next % 2 ? "exit" : "entry", sweep->next / 2 + 1, sweep->number,
                sweep->attached ? "attached" : "main");
     printf("\n  again: scripts/killsweep --seed %lu --operation %s --state %s --from %ld --to "
-           "%ld%s%s\n",
+           "%ld%s%s%s\n",
            (unsigned long)sweep->seed, operation, state, sweep->next, sweep->next,
-           sweep->random ? " --every 0 --random 1" : "", sweep->shaped ? " --shapes" : "");
+           sweep->random ? " --every 0 --random 1" : "", sweep->manner == MANNER_OFFSETS ? "" : " ",
+           manner_options[sweep->manner]);
     apart_print(log);
     fflush(stdout);
 }

@@ -21,6 +21,14 @@ static const struct {
 } offsets[] = {{SKEW_NONE, 0}, {SKEW_OLD, -5 * MINUTE}, {SKEW_NEW, 90 * MINUTE}};
 #define OFFSETS (sizeof offsets / sizeof *offsets)
 
+static int64_t offset_of(unsigned skew)
+{
+    size_t i = 0;
+    while (offsets[i].skew != skew)
+        i++;
+    return offsets[i].offset_ns;
+}
+
 static void target_is(struct target *target, struct child *victim)
 {
     target->victim = victim;
@@ -53,9 +61,13 @@ static void reader_allow(struct target *target, unsigned skews)
     for (size_t i = 0; i < OFFSETS; i++)
         if (offsets[i].skew & skews & ~target->told)
             clock_reader_allow(target->victim, "realtime", offsets[i].offset_ns);
+    if (skews & ~target->told & SKEW_BETWEEN)
+        clock_reader_between(target->victim, offset_of(SKEW_OLD), offset_of(SKEW_NEW));
     for (size_t i = 0; i < OFFSETS; i++)
         if (offsets[i].skew & ~skews & target->told)
             clock_reader_forbid(target->victim, "realtime", offsets[i].offset_ns);
+    if (target->told & ~skews & SKEW_BETWEEN)
+        clock_reader_between(target->victim, INT64_MAX, INT64_MIN);
 }
 
 static void expect_answer(struct target *target, const char *question)
@@ -89,6 +101,9 @@ static void expect_allowed(const struct target *target, struct skew_range range)
         if (offsets[i].skew & target->allowed && offsets[i].offset_ns >= range.low_ns &&
             offsets[i].offset_ns <= range.high_ns)
             return;
+    if (target->allowed & SKEW_BETWEEN && range.high_ns >= offset_of(SKEW_OLD) &&
+        range.low_ns <= offset_of(SKEW_NEW))
+        return;
     fail_msg("the clock is off by %.3f..%.3f s, which is not allowed", (double)range.low_ns / 1e9,
              (double)range.high_ns / 1e9);
 }

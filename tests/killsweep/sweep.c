@@ -25,7 +25,7 @@ static void prepare(const struct sweep *sweep, struct target *target)
     unsigned before = operations[sweep->operation].before;
     if (before != SKEW_NONE) {
         target_allow(target, SKEW_NONE | SKEW_OLD);
-        struct operation_skew skew = operation_skew(SKEW_OLD, sweep->shaped);
+        struct operation_skew skew = operation_skew(SKEW_OLD, sweep->manner);
         struct run run =
             skewctl_run("inject", "-p", harness_format("%d", target->pid), skew.options[0],
                         skew.options[1], skew.options[2], skew.options[3], NULL);
@@ -33,7 +33,7 @@ static void prepare(const struct sweep *sweep, struct target *target)
         target_allow(target, SKEW_OLD);
     }
     target_pose(target);
-    target_allow(target, before | operations[sweep->operation].after);
+    target_allow(target, operation_allows(sweep->operation, sweep->manner));
 }
 
 static const char *const *operation_arguments(const struct sweep *sweep,
@@ -41,7 +41,7 @@ static const char *const *operation_arguments(const struct sweep *sweep,
 {
     const char *pid = harness_format("%d", target->pid);
     const struct operation_facts *facts = &operations[sweep->operation];
-    struct operation_skew skew = operation_skew(facts->after, sweep->shaped);
+    struct operation_skew skew = operation_skew(facts->after, sweep->manner);
     return facts->injects ? skewctl_arguments("inject", "-p", pid, skew.options[0], skew.options[1],
                                               skew.options[2], skew.options[3], NULL)
                           : skewctl_arguments("recover", "-p", pid, NULL);
@@ -109,7 +109,7 @@ static void finish(struct sweep *sweep, struct target *target, const struct trac
         if (traced->code != 0 && !(traced->code == 7 && target_drains(target)))
             fail_msg("%s was not killed and ended with %d: %s", operations[sweep->operation].name,
                      traced->code, traced->err);
-        target_allow(target, operations[sweep->operation].after);
+        target_allow(target, operation_leaves(sweep->operation, sweep->manner));
     }
     target_expect_right(target);
 }
@@ -127,13 +127,25 @@ static void die_again(struct sweep *sweep, struct target *target, long points)
     target_expect_right(target);
 }
 
+/* Else the clock would be where it should be because nothing had happened. */
+static void expect_slewing(const char *skew)
+{
+    struct run run = skewctl_run("list", "-o", "json", NULL);
+    run_expect(&run, 0);
+    assert_string_equal(
+        json_query(run.out, ".injections[0] | \"\\(.skew) \\(.slew_left_s != null)\""),
+        harness_format("%s true", skew));
+}
+
 /* What a killed update left is finished on the way to the new skew, not by way of the true time. */
 static void update_again(const struct sweep *sweep, struct target *target)
 {
     struct run run = program_run(operation_arguments(sweep, target), NULL, HARNESS_DEADLINE_MS);
     run_expect(&run, 0);
-    target_allow(target, operations[sweep->operation].after);
+    target_allow(target, operation_leaves(sweep->operation, sweep->manner));
     target_expect_right(target);
+    if (sweep->manner == MANNER_SLEWS)
+        expect_slewing(operation_skew(operations[sweep->operation].after, sweep->manner).listed);
 }
 
 /* One life of the target with one death of skewctl in it. */

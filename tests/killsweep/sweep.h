@@ -32,7 +32,7 @@ struct sweep {
     long last; /* where to end, at the latest */
     long step; /* from one point to the next */
     uint64_t seed;
-    bool shaped; /* the skews are shapes */
+    enum manner manner;
     struct tally tally;
     long number;      /* the system call of the last death */
     bool attached;    /* and whether its thread was the one that attaches */

@@ -14,7 +14,8 @@ enum {
     SKEW_NONE = 1,
     SKEW_OLD = 2,
     SKEW_NEW = 4,
-    SKEW_ANY = 7,
+    SKEW_BETWEEN = 8, /* all from the old to the new one: by itself, without a step */
+    SKEW_ANY = 15,
 };
 #define SKEW_OLD_TEXT "-5m"
 #define SKEW_NEW_TEXT "+1h30m"

@@ -7,8 +7,11 @@
  * Right is: the call succeeds; fractions are in range; the value is the true
  * one plus one of the offsets allowed at that moment; CLOCK_MONOTONIC does not
  * go back while its offset stands; errno and the registers of registers.h are
- * as before. The main thread reads too, and answers
+ * as before. While only what lies between two offsets is allowed, as of a clock
+ * that is slewed, no realtime clock goes back, or jumps ahead, from one read of a
+ * thread to its next. The main thread reads too, and answers
  *     allow CLOCK NS, forbid CLOCK NS   "ok"; CLOCK is realtime or monotonic
+ *     between LOW HIGH                  "ok"; of realtime: in ns; none where LOW is above HIGH
  *     advance N     waits until every thread has done N rounds more; "ok", or
  *                   "bad" with the number of one that stands still
  *     measure clock_gettime ID | gettimeofday | time
@@ -46,6 +49,8 @@
 enum family { REALTIME_FAMILY, MONOTONIC_FAMILY, FAMILIES };
 
 static _Atomic int64_t allowed[FAMILIES][OFFSETS_MAX];
+static _Atomic int64_t lowest_between = INT64_MAX, highest_between = INT64_MIN;
+static _Atomic int64_t changes[FAMILIES]; /* of what is allowed */
 static _Atomic int64_t progress[THREADS_MAX];
 static atomic_uint errors;
 static char first_error[400];
@@ -75,19 +80,37 @@ static int64_t true_time(clockid_t clock)
 }
 
 struct offsets {
+    int64_t changes;
     int64_t value[OFFSETS_MAX];
+    int64_t lowest, highest; /* and all between these */
 };
 
 static struct offsets offsets_now(enum family family)
 {
-    struct offsets copy;
+    struct offsets copy = {
+        .changes = atomic_load(&changes[family]), .lowest = INT64_MAX, .highest = INT64_MIN};
     for (size_t i = 0; i < OFFSETS_MAX; i++)
         copy.value[i] = atomic_load(&allowed[family][i]);
+    if (family == REALTIME_FAMILY) {
+        copy.lowest = atomic_load(&lowest_between);
+        copy.highest = atomic_load(&highest_between);
+    }
     return copy;
+}
+
+static bool only_between(const struct offsets *offsets)
+{
+    for (size_t i = 0; i < OFFSETS_MAX; i++)
+        if (offsets->value[i] != NO_OFFSET)
+            return false;
+    return offsets->lowest <= offsets->highest;
 }
 
 static bool offsets_meet(const struct offsets *offsets, int64_t low, int64_t high)
 {
+    if (offsets->lowest <= offsets->highest && offsets->lowest <= high + TOLERANCE_NS &&
+        offsets->highest >= low - TOLERANCE_NS)
+        return true;
     for (size_t i = 0; i < OFFSETS_MAX; i++)
         if (offsets->value[i] != NO_OFFSET && offsets->value[i] >= low - TOLERANCE_NS &&
             offsets->value[i] <= high + TOLERANCE_NS)
@@ -161,8 +184,35 @@ static int64_t read_seconds(void)
     return result * SECOND;
 }
 
+/* One read of a realtime clock, with the true times before and after it. */
+struct reading {
+    const char *what;
+    int64_t value, low, high;
+    int64_t grain; /* to which it is rounded down */
+};
+#define REALTIME_READINGS 4
+
+/* What a thread has read in its last round, and what was allowed from its beginning to its end. */
+struct round {
+    struct reading readings[REALTIME_READINGS];
+    int64_t changes; /* -1 where that changed, or jumps were allowed */
+};
+
+/* The clock runs at less than twice the true pace while it is slewed. */
+static void judge_steps(const struct round *last, const struct round *now)
+{
+    for (size_t i = 0; i < REALTIME_READINGS; i++) {
+        const struct reading *one = &last->readings[i], *other = &now->readings[i];
+        int64_t most = 2 * (other->high - one->low) + other->grain + TOLERANCE_NS;
+        if (other->value < one->value || other->value - one->value > most)
+            wrong("%s moved by %" PRId64 " ns within %" PRId64 " ns of a slew", other->what,
+                  other->value - one->value, other->high - one->low);
+    }
+}
+
 /* One round of all clocks. */
-static void read_round(struct offsets *monotonic_before, int64_t *monotonic_last)
+static void read_round(struct round *round, struct offsets *monotonic_before,
+                       int64_t *monotonic_last)
 {
     struct offsets realtime = offsets_now(REALTIME_FAMILY);
     struct offsets monotonic = offsets_now(MONOTONIC_FAMILY);
@@ -181,6 +231,17 @@ static void read_round(struct offsets *monotonic_before, int64_t *monotonic_last
     judge("time", REALTIME_FAMILY, &realtime, seconds - high, seconds + SECOND - 1 - coarse_low);
     judge("clock_gettime of the coarse clock", REALTIME_FAMILY, &realtime, coarse - coarse_high,
           coarse - coarse_low);
+    struct offsets realtime_after = offsets_now(REALTIME_FAMILY);
+    struct round now_read = {
+        {{"clock_gettime", value, low, high, 0},
+         {"gettimeofday", microseconds, low, high, 1000},
+         {"time", seconds, coarse_low, high, SECOND},
+         {"clock_gettime of the coarse clock", coarse, coarse_low, coarse_high, 0}},
+        realtime.changes == realtime_after.changes && only_between(&realtime) ? realtime.changes
+                                                                              : -1};
+    if (now_read.changes >= 0 && now_read.changes == round->changes)
+        judge_steps(round, &now_read);
+    *round = now_read;
 
     int64_t monotonic_low = true_time(CLOCK_MONOTONIC);
     int64_t now = read_clock("clock_gettime of the monotonic clock", CLOCK_MONOTONIC);
@@ -204,8 +265,9 @@ static void read_rounds(unsigned index, unsigned rounds)
 {
     static _Thread_local struct offsets monotonic_before;
     static _Thread_local int64_t monotonic_last = INT64_MIN;
+    static _Thread_local struct round round = {.changes = -1};
     for (unsigned i = 0; i < rounds; i++) {
-        read_round(&monotonic_before, &monotonic_last);
+        read_round(&round, &monotonic_before, &monotonic_last);
         atomic_fetch_add(&progress[index], 1);
     }
     /* Whoever waits for an answer need not wait for that, too. */
@@ -285,7 +347,7 @@ static void change_allowed(bool allow, enum family family, int64_t offset)
 static void answer_line(const char *line, char *answer, size_t size)
 {
     char verb[16], clock[16];
-    int64_t offset;
+    int64_t offset, lowest, highest;
     if (strcmp(line, "check") == 0) {
         int64_t least = INT64_MAX;
         for (unsigned i = 0; i < threads; i++)
@@ -299,9 +361,15 @@ static void answer_line(const char *line, char *answer, size_t size)
         advance(offset, answer, size);
     } else if (strncmp(line, "measure ", 8) == 0) {
         measure(line + 8, answer, size);
+    } else if (sscanf(line, "between %" SCNd64 " %" SCNd64, &lowest, &highest) == 2) {
+        atomic_store(&lowest_between, lowest);
+        atomic_store(&highest_between, highest);
+        atomic_fetch_add(&changes[REALTIME_FAMILY], 1);
+        snprintf(answer, size, "ok");
     } else if (sscanf(line, "%15s %15s %" SCNd64, verb, clock, &offset) == 3) {
         enum family family = strcmp(clock, "monotonic") == 0 ? MONOTONIC_FAMILY : REALTIME_FAMILY;
         change_allowed(strcmp(verb, "allow") == 0, family, offset);
+        atomic_fetch_add(&changes[family], 1);
         snprintf(answer, size, "ok");
     } else {
         snprintf(answer, size, "bad command");
