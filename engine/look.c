@@ -106,12 +106,13 @@ bool look_parameters_read(int memory, uint64_t image, struct image_skew *skew,
     uint8_t again[IMAGE_PARAMETERS_SIZE];
     uint64_t address = image + image_parameters_offset();
     for (int tries = 0; tries < LOOK_TRIES; tries++) {
-        if (!memory_read(memory, address, parameters, IMAGE_PARAMETERS_SIZE) ||
-            !memory_read(memory, address, again, sizeof again)) {
-            return false;
-        }
-        /* A read that updates went on in is of no skew: generations only grow. */
-        if (memcmp(parameters, again, sizeof again) == 0) {
+        /*
+         * A read that updates went on in is of no skew: generations only grow. One that
+         * failed says nothing yet: a skew taken for broken would be put back.
+         */
+        if (memory_read(memory, address, parameters, IMAGE_PARAMETERS_SIZE) &&
+            memory_read(memory, address, again, sizeof again) &&
+            memcmp(parameters, again, sizeof again) == 0) {
             return image_parameters_parse(parameters, skew);
         }
     }
