@@ -71,7 +71,7 @@ int64_t shape_amplitude(int64_t amount)
  * Computer Programming, volume 2, 4.6.4; 32 where he has -1 keeps the constants small). The
  * comments tell the fractional bits.
  */
-static int64_t sine(int64_t amplitude, uint64_t phase)
+static __int128 sine(int64_t amplitude, uint64_t phase)
 {
     int64_t falling = (int64_t)(phase + (UINT64_C(1) << 62)) >> 63;
     int64_t v = (int64_t)(phase * 2);                                                      /* 63 */
@@ -79,7 +79,7 @@ static int64_t sine(int64_t amplitude, uint64_t phase)
     int64_t y = product(u + SHAPE_SINE_A, u >> 8);                                         /* 52 */
     int64_t slope = product(y + SHAPE_SINE_B, y - (u >> 5) + SHAPE_SINE_C) + SHAPE_SINE_D; /* 40 */
     int64_t scaled = product(v ^ falling, shape_amplitude(amplitude));                     /* 24 */
-    return product(scaled, slope);
+    return (__int128)scaled * slope;                                                       /* 64 */
 }
 
 /* So that seeds that differ little give noise that does not. */
@@ -103,19 +103,20 @@ static int64_t noise(const struct shape_part *part, int64_t elapsed)
     return (int64_t)((wide)hash * ((uint64_t)part->amount * 2 + 1) >> 64) - part->amount;
 }
 
-static int64_t periodic(const struct shape_part *part, int64_t elapsed)
+/* In 2^-64 nanoseconds, modulo 2^128. */
+static wide periodic(const struct shape_part *part, int64_t elapsed)
 {
     if (elapsed < 0) {
         return 0;
     }
     switch ((enum shape_kind)part->kind) {
     case SHAPE_STROBE:
-        return elapsed / part->span % 2 == 0 ? part->amount : 0;
+        return elapsed / part->span % 2 == 0 ? (wide)part->amount << 64 : 0;
     case SHAPE_SINE:
-        return sine(part->amount,
-                    (uint64_t)(shape_frequency(part->span) * (uint64_t)elapsed >> 64));
+        return (wide)sine(part->amount,
+                          (uint64_t)(shape_frequency(part->span) * (uint64_t)elapsed >> 64));
     case SHAPE_JITTER:
-        return noise(part, elapsed);
+        return (wide)noise(part, elapsed) << 64;
     case SHAPE_RATE:
     case SHAPE_RAMP:
     case SHAPE_SMEAR:
@@ -134,12 +135,10 @@ int64_t shape_difference(const struct shape *shape, int64_t elapsed)
 int64_t shape_difference_plus(const struct shape *shape, int64_t elapsed, __int128 more)
 {
     wide exact = (wide)more;
-    uint64_t rest = 0;
     for (size_t i = 0; i < shape->count; i++) {
-        exact += linear(&shape->parts[i], elapsed);
-        rest += (uint64_t)periodic(&shape->parts[i], elapsed);
+        exact += linear(&shape->parts[i], elapsed) + periodic(&shape->parts[i], elapsed);
     }
-    return (int64_t)((uint64_t)(exact >> 64) + rest);
+    return (int64_t)(uint64_t)(exact >> 64);
 }
 
 static bool within(int64_t value, int64_t low, int64_t high)

@@ -17,7 +17,7 @@
  * Before its beginning (the machine's clock was set back) a rate goes on as it does behind
  * it, so that a frozen clock stays frozen, and the other parts are 0.
  *
- * Exactness: rate, ramp and smear have 64 fractional bits and are added before they are
+ * Exactness: rate, ramp, smear and sine have 64 fractional bits and are added before they are
  * rounded down together, once: a rate is within a nanosecond of the decimal number it
  * was given as over 290 years, and a ramp ends exactly where it should. Strobe, jitter and
  * step change at their very nanosecond. The sine is defined in fixed point (shape.c) and
@@ -78,7 +78,7 @@ bool shape_equal(const struct shape *one, const struct shape *other);
  * of any of its parts, is below 2^63.
  */
 int64_t shape_difference(const struct shape *shape, int64_t elapsed);
-/* With `more`, in 2^-64 nanoseconds, which is rounded down together with what has fractions. */
+/* With `more`, in 2^-64 nanoseconds, which is rounded down together with all else. */
 int64_t shape_difference_plus(const struct shape *shape, int64_t elapsed, __int128 more);
 
 /*

@@ -32,9 +32,7 @@
  *   new the clock jumps to the true time, whatever is left of the slew.
  *
  * Behind w the new clock runs at its own rate less the pace, if it is ahead; slew_check() asks
- * for a pace that leaves it not below 0. All is rounded down once, in the sum (shape.h),
- * but for a wave, which is rounded by itself: there reads a few nanoseconds apart may differ by one
- * or two in the wrong direction.
+ * for a pace that leaves it not below 0. All is rounded down once, in the sum (shape.h).
  *
  * All clocks' readings are those of one instant to within half the time of a read
  * (deadline.c), which the surplus covers, as it changes no more than a rate in that time.

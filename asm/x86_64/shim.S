@@ -141,7 +141,7 @@ skew_shim_begin:
  */
 	.set	FIFTHS, 0x44b82fa09b5a53
 	.set	FRAME_ELAPSED, -8	/* at the beginning of the true second */
-	.set	FRAME_FRACTION, -16	/* of what is shown then, in 2^-64 nanoseconds */
+	.set	FRAME_FRACTION, -16	/* of what is shown then, and later now, in 2^-64 nanoseconds */
 	.set	FRAME_SECOND, -24	/* that is shown then */
 	.set	FRAME_CLOCK, -32	/* for who comes here */
 	.set	FRAME_SHOWN, -40	/* all but the sine */
@@ -232,7 +232,8 @@ skew_shim_begin:
 	je	5551b
 5555:	jmp	\retry
 
-5557:	add	FRAME_ELAPSED(%rsp), %r8
+5557:	mov	%rax, %r9
+	add	FRAME_ELAPSED(%rsp), %r8
 	mov	SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx), %rdi
 	or	%r8, %rdi
 	js	5550f
@@ -247,6 +248,7 @@ skew_shim_begin:
 	/* As sine() of engine/shape.c. */
 5558:	testb	$SHAPE_PERIODIC_SINE, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
 	jz	5558f
+	mov	%r9, FRAME_FRACTION(%rsp)
 	mov	%r10, FRAME_SHOWN(%rsp)
 	phase	PROGRAM_SINE_LOW, PROGRAM_SINE_HIGH
 	lea	(%rdx, %rdx), %r10
@@ -277,7 +279,8 @@ skew_shim_begin:
 	add	%rdx, %rax
 	imul	%r9
 	mov	FRAME_SHOWN(%rsp), %r10
-	add	%rdx, %r10
+	add	FRAME_FRACTION(%rsp), %rax
+	adc	%rdx, %r10
 
 	/* As noise() of engine/shape.c. */
 5558:	testb	$SHAPE_PERIODIC_JITTER, SLOT_PROGRAM + PROGRAM_PERIODIC(%rcx)
@@ -340,6 +343,7 @@ skew_shim_begin:
 	sbb	%r9, %rdi
 	add	FRAME_FRACTION(%rsp), %rax
 	adc	%rdi, %r10
+	mov	%rax, %r9
 	test	%r8, %r8
 	jns	5549b
 	jmp	5552b

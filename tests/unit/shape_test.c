@@ -239,7 +239,7 @@ static void steps_add_up(void **state)
     assert_difference("step=0:5s", 0, 5 * SECOND, 5 * SECOND);
 }
 
-/* Linear parts are rounded together, all others by themselves. */
+/* Linear parts and waves are rounded together. */
 static void parts_add_up(void **state)
 {
     (void)state;
