@@ -47,7 +47,7 @@ struct operation_skew operation_skew(unsigned skew, enum manner manner)
         {{"-5m step=5h:1s,9h:-1h", {"--offset", SKEW_OLD_TEXT, "--step", "5h:1s,9h:-1h"}},
          {"1h30m rate=1", {"--offset", SKEW_NEW_TEXT, "--rate", "1"}}},
         {{"-5m", {"--offset", SKEW_OLD_TEXT}},
-         {"1h30m", {"--offset", SKEW_NEW_TEXT, "--slew", "50%"}}},
+         {"1h30m", {"--offset", SKEW_NEW_TEXT, "--slew", "500ppm"}}},
     };
     return skews[manner][skew == SKEW_NEW];
 }
