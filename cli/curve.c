@@ -4,6 +4,7 @@
 #include "cli/curve.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "engine/duration.h"
 
@@ -17,14 +18,16 @@
 #define SPAN_CONSTANT  (60 * DURATION_SECOND_NS)
 #define SPAN_RATE      (3600 * DURATION_SECOND_NS)
 #define DIFFERENCE_MAX (INT64_C(1) << 62)
-#define SINGLE_EVENTS  (SHAPE_PARTS_MAX + 1)
+#define SINGLE_EVENTS  (SHAPE_PARTS_MAX + 3)
 
 int64_t skew_course_difference(const struct skew_course *course, int64_t elapsed)
 {
     if (elapsed >= course->end_ns) {
         return 0;
     }
-    return course->offset_ns + shape_difference(&course->shape, elapsed);
+    __int128 slewing =
+        course->slew.pace != 0 ? slew_rest(&course->slew, CLOCK_REALTIME, elapsed) : 0;
+    return course->offset_ns + shape_difference_plus(&course->shape, elapsed, slewing);
 }
 
 static __int128 part_span(const struct shape_part *part)
@@ -53,12 +56,16 @@ int64_t skew_course_span(const struct skew_course *course)
 {
     __int128 longest = course->end_ns == INT64_MAX ? 0 : (__int128)course->end_ns * 6 / 5;
     bool rate = false;
+    if (course->slew.pace != 0) {
+        __int128 slew = (__int128)slew_end(&course->slew, CLOCK_REALTIME) * 6 / 5;
+        longest = slew > longest ? slew : longest;
+    }
     for (size_t i = 0; i < course->shape.count; i++) {
         __int128 span = part_span(&course->shape.parts[i]);
         longest = span > longest ? span : longest;
         rate = rate || course->shape.parts[i].kind == SHAPE_RATE;
     }
-    if (longest == 0) {
+    if (longest <= 0) {
         longest = rate ? SPAN_RATE : SPAN_CONSTANT;
     }
     return longest > SPAN_MAX ? SPAN_MAX : (int64_t)longest;
@@ -67,8 +74,10 @@ int64_t skew_course_span(const struct skew_course *course)
 bool skew_course_fits(const struct skew_course *course, int64_t span)
 {
     struct shape_extent extent = shape_extent(&course->shape, 0, span);
-    return span <= SPAN_MAX && extent.lowest + course->offset_ns > -DIFFERENCE_MAX &&
-           extent.highest + course->offset_ns < DIFFERENCE_MAX;
+    int64_t slew = course->slew.amount_ns[CLOCK_REALTIME];
+    return span <= SPAN_MAX &&
+           extent.lowest + course->offset_ns + (slew < 0 ? slew : 0) > -DIFFERENCE_MAX &&
+           extent.highest + course->offset_ns + (slew > 0 ? slew : 0) < DIFFERENCE_MAX;
 }
 
 static bool is_repeated(const struct shape_part *part)
@@ -104,6 +113,13 @@ static size_t single_events(const struct skew_course *course, int64_t events[SIN
     }
     if (course->end_ns != INT64_MAX) {
         events[count++] = course->end_ns;
+    }
+    const int64_t corners[] = {course->slew.begin_ns[CLOCK_REALTIME],
+                               slew_end(&course->slew, CLOCK_REALTIME)};
+    for (size_t i = 0; course->slew.pace != 0 && i < 2; i++) {
+        if (corners[i] > 0) {
+            events[count++] = corners[i];
+        }
     }
     return count;
 }

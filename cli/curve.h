@@ -10,13 +10,14 @@
 #ifndef SKEWCTL_CLI_CURVE_H
 #define SKEWCTL_CLI_CURVE_H
 
-#include "engine/shape.h"
+#include "engine/slew.h"
 
 struct skew_course {
     struct shape shape;
     int64_t offset_ns;
     int64_t
         end_ns; /* after the beginning, when the clock becomes true again; INT64_MAX for never */
+    struct image_slew slew; /* that of CLOCK_REALTIME, by the time after the beginning */
 };
 
 /* What is added to the true time when that much of it has passed. */
@@ -32,7 +33,9 @@ struct curve {
     size_t count;
 };
 
-/* 1.5 ramps, ten periods, a hundred noises, the last step and a fifth more: the longest of these.
+/*
+ * 1.5 ramps, ten periods, a hundred noises, the last step or the slew and a fifth more: the longest
+ * of these.
  */
 int64_t skew_course_span(const struct skew_course *course);
 

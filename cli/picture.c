@@ -10,12 +10,14 @@
 #include "cli/message.h"
 #include "cli/report.h"
 #include "cli/text.h"
+#include "engine/duration.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WIDTH_USUAL  960
@@ -28,17 +30,27 @@ struct subject {
     int64_t now_ns; /* after its beginning; below 0 where it is not in force */
 };
 
-static void title_set(struct subject *subject, const char *whose, const char *profile)
+/* `end` and what follows it say when the skew ends by itself; "" where it does not. */
+static void title_set(struct subject *subject, const char *whose, const char *profile,
+                      const char *until, const char *end)
 {
-    char text[REPORT_SKEW_SIZE], title[REPORT_SKEW_SIZE + 256];
+    char text[REPORT_SKEW_SIZE], title[REPORT_SKEW_SIZE + 256], slewed[64] = "";
+    double pace = (double)subject->course.slew.pace / 0x1p64;
 
-    snprintf(title, sizeof title, "%s%s%s%s", whose, profile, profile[0] ? ": " : "",
-             report_skew_text(subject->course.offset_ns, &subject->course.shape, text));
+    if (pace > 0)
+        snprintf(slewed, sizeof slewed,
+                 pace < 0.01 ? ", slewed to at %.6gppm" : ", slewed to at %.6g%%",
+                 pace < 0.01 ? pace * 1e6 : pace * 100);
+    snprintf(title, sizeof title, "%s%s%s%s%s%s%s", whose, profile, profile[0] ? ": " : "",
+             report_skew_text(subject->course.offset_ns, &subject->course.shape, text), until, end,
+             slewed);
     text_escape(title, true, subject->title, sizeof subject->title);
 }
 
 static void subject_of_options(const struct options *options, struct subject *subject)
 {
+    char end[DURATION_TEXT_MAX];
+
     *subject = (struct subject){
         .course = {.shape = options->shape,
                    .offset_ns = options->offset_ns,
@@ -46,7 +58,8 @@ static void subject_of_options(const struct options *options, struct subject *su
                        options->deadline_ns ? options->deadline_ns - options->begun_ns : INT64_MAX},
         .now_ns = -1,
     };
-    title_set(subject, "", options->profile);
+    title_set(subject, "", options->profile, options->deadline_ns ? " for " : "",
+              options->deadline_ns ? duration_format(subject->course.end_ns, end) : "");
 }
 
 static bool is_meant(const struct options *options, const struct skew_report *report)
@@ -65,7 +78,7 @@ static void subject_of_report(const struct options *options, const struct skew_r
 {
     /* An offset alone has been there as long as its injection has. */
     int64_t begin = report->begin_ns ? report->begin_ns : report->changed_ns;
-    char whose[128];
+    char whose[128], end[TEXT_TIME_MAX];
 
     *subject = (struct subject){
         .course = {.shape = report->shape,
@@ -73,8 +86,14 @@ static void subject_of_report(const struct options *options, const struct skew_r
                    .end_ns = report->deadline_ns > begin ? report->deadline_ns - begin : INT64_MAX},
         .now_ns = options->begun_ns - begin,
     };
+    if (report->slew_pace != 0) {
+        subject->course.slew.pace = report->slew_pace;
+        subject->course.slew.amount_ns[CLOCK_REALTIME] = report->slew_amount_ns;
+        subject->course.slew.begin_ns[CLOCK_REALTIME] = report->slew_sliding_ns - begin;
+    }
     snprintf(whose, sizeof whose, "process %d (%s): ", (int)report->pid, report->command);
-    title_set(subject, whose, report->profile);
+    title_set(subject, whose, report->profile, report->deadline_ns ? " until " : "",
+              report->deadline_ns ? text_time(report->deadline_ns, 1, "Z", end) : "");
 }
 
 static int subject_of_injection(const struct options *options, struct subject *subject)

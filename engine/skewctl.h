@@ -168,7 +168,11 @@ struct skew_report {
     char profile[64];     /* as the request had it */
     int64_t slew_left_ns; /* true time until all clocks show that; 0: they do */
     int64_t slew_rest_ns; /* and how much further the last of them is now */
-    int64_t deadline_ns;  /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
+    /* The slew of the clock that takes longest, also when it is over; the pace is 0 for none. */
+    uint64_t slew_pace;      /* as in the request */
+    int64_t slew_amount_ns;  /* how much further the clock was until it began, */
+    int64_t slew_sliding_ns; /* at which CLOCK_REALTIME, to slide to nothing */
+    int64_t deadline_ns;     /* CLOCK_REALTIME, when it ends, or ended, by itself; 0 for never */
     enum skew_state state;
     int64_t created_ns; /* CLOCK_REALTIME; 0 where unknown */
     int64_t changed_ns;

@@ -70,8 +70,7 @@ __int128 slew_rest(const struct image_slew *slew, clockid_t clock, int64_t readi
     return amount < 0 ? -rest : rest;
 }
 
-/* The reading at which nothing is left. */
-static int64_t slew_end(const struct image_slew *slew, clockid_t clock)
+int64_t slew_end(const struct image_slew *slew, clockid_t clock)
 {
     wide size = (wide)size_of(slew->amount_ns[clock]) << 64;
     wide takes = slew->pace == 0 ? 0 : size / slew->pace + (size % slew->pace != 0);
@@ -320,14 +319,26 @@ void slew_report(const struct image_skew *skew, struct clock_shift shift,
 {
     int64_t now[IMAGE_CLOCK_COUNT];
     char left[DURATION_TEXT_MAX];
+    int64_t last = INT64_MIN, instant = realtime_now();
     report->slew_left_ns = report->slew_rest_ns = 0;
+    report->slew_pace = 0;
     if (skew->slew.pace == 0 || deadline_passed(image_skew_deadline(skew))) {
         return;
     }
-    clock_readings_at(realtime_now(), shift, 0, now);
+    clock_readings_at(instant, shift, 0, now);
     for (clockid_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
         int64_t end = slew_end(&skew->slew, clock), behind = now[clock] - BEGINNING;
-        if (!chosen(skew, clock) || end <= behind || skew->slew.amount_ns[clock] == 0) {
+        if (!chosen(skew, clock) || skew->slew.amount_ns[clock] == 0) {
+            continue;
+        }
+        int64_t takes_from_now = end == INT64_MAX ? end : end - now[clock];
+        if (takes_from_now > last) {
+            last = takes_from_now;
+            report->slew_pace = skew->slew.pace;
+            report->slew_amount_ns = skew->slew.amount_ns[clock];
+            report->slew_sliding_ns = instant + (skew->slew.begin_ns[clock] - now[clock]);
+        }
+        if (end <= behind) {
             continue;
         }
         /* A coarse clock gets there a tick after the fine one. */

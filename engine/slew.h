@@ -20,6 +20,9 @@
 /* What is left of a clock's slew at a true reading of that clock, in 2^-64 nanoseconds. */
 __int128 slew_rest(const struct image_slew *slew, clockid_t clock, int64_t reading_ns);
 
+/* The true reading of the clock at which nothing is left; INT64_MAX where that is never. */
+int64_t slew_end(const struct image_slew *slew, clockid_t clock);
+
 /* What a skew adds to a clock at a true reading of it: the reference of the shim. */
 int64_t skew_difference(const struct image_skew *skew, clockid_t clock, int64_t reading_ns);
 

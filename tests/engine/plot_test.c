@@ -144,6 +144,63 @@ static void what_is_in_force(void **state)
     run_expect_error(&run, 4);
 }
 
+/* A second between the change and the slide is not to be seen in forty hours. */
+static void a_slew_is_drawn(void **state)
+{
+    (void)state;
+    struct child *idle = victim_start("idle", NULL);
+    const char *pid = harness_format("%d", idle->pid), *file = picture("a.svg");
+    struct run run = skewctl_run("inject", "-p", pid, "--offset", "10h", NULL);
+    run_expect(&run, 0);
+    run = skewctl_run("inject", "-p", pid, "--offset", "2h", "--slew", "0.5", NULL);
+    run_expect(&run, 0);
+    plot("-p", pid, "40h", file);
+    static const char *const points[4] = {"0:10", "1:2", "0.2:6", "0.6:2"};
+    run = line_read(file, points);
+    run_expect(&run, 0);
+    run = skewctl_run("recover", "-p", pid, NULL);
+    run_expect(&run, 0);
+}
+
+/* SVG has a title as so many letters of a font, in one line. */
+static void assert_title(const char *file, const char *title)
+{
+    const char *text = harness_file_read(file, NULL);
+    size_t letters = 0;
+    for (const char *use = text; (use = strstr(use, "<use ")) != NULL; use++) {
+        const char *place = strstr(use, "y=\"26\""), *end = strchr(use, '>');
+        letters += place != NULL && place < end;
+    }
+    if (letters != strlen(title))
+        fail_msg("the title has %zu letters, '%s' has %zu", letters, title, strlen(title));
+}
+
+static void the_title_says_all(void **state)
+{
+    (void)state;
+    struct child *idle = victim_start("idle", NULL);
+    const char *pid = harness_format("%d", idle->pid), *file = picture("a.svg");
+    plot("--offset", "5s", "1s", file);
+    assert_title(file, "5s");
+    struct run run = skewctl_run("plot", "--offset", "5s", "--for", "1m", "-o", file, NULL);
+    run_expect(&run, 0);
+    assert_title(file, "5s for 1m");
+    run =
+        skewctl_run("inject", "-p", pid, "--offset", "5s", "--slew", "500ppm", "--for", "1h", NULL);
+    run_expect(&run, 0);
+    plot("-p", pid, "1m", file);
+    assert_title(file,
+                 harness_format("process %s (idle): 5s until 2026-01-01T00:00:00.0Z, slewed to "
+                                "at 500ppm",
+                                pid));
+    run = skewctl_run("inject", "-p", pid, "--offset", "6s", "--slew", "0.05", NULL);
+    run_expect(&run, 0);
+    plot("-p", pid, "1m", file);
+    assert_title(file, harness_format("process %s (idle): 6s, slewed to at 5%%", pid));
+    run = skewctl_run("recover", "-p", pid, NULL);
+    run_expect(&run, 0);
+}
+
 static void refused(const char *const options[6], int code, const char *file)
 {
     struct run run = skewctl_run("plot", "-o", file, options[0], options[1], options[2], options[3],
@@ -201,6 +258,8 @@ int main(void)
         harness_test(the_line_goes_where_it_should),
         harness_test(pictures_are_whole),
         harness_test(what_is_in_force),
+        harness_test(a_slew_is_drawn),
+        harness_test(the_title_says_all),
         harness_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests_name("pictures", tests, NULL, NULL);

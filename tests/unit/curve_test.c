@@ -104,6 +104,46 @@ static void it_ends_with_for(void **state)
     curve_free(&curve);
 }
 
+/* What the curve shows at an instant that is a column's beginning, or an event. */
+static int64_t shown_at(const struct curve *curve, int64_t elapsed)
+{
+    for (size_t i = 0; i < curve->count; i++)
+        if (curve->points[i].elapsed == elapsed)
+            return curve->points[i].low;
+    fail_msg("there is no point at %" PRId64, elapsed);
+    return 0;
+}
+
+static void a_slew_has_its_corners(void **state)
+{
+    struct skew_course course = course_of("");
+    course.offset_ns = -HOUR;
+    course.slew.pace = UINT64_C(1) << 63;
+    course.slew.begin_ns[0] = SECOND + 3;
+    course.slew.amount_ns[0] = 2 * SECOND;
+    struct curve curve = curve_of(&course, 10 * SECOND, 100, false);
+
+    (void)state;
+    assert_int_equal(skew_course_span(&course), (5 * SECOND + 3) * 6 / 5);
+    assert_int_equal(shown_at(&curve, 0), -HOUR + 2 * SECOND);
+    assert_int_equal(shown_at(&curve, SECOND + 3), -HOUR + 2 * SECOND);
+    assert_int_equal(shown_at(&curve, 3 * SECOND), -HOUR + SECOND + 1);
+    assert_int_equal(shown_at(&curve, 5 * SECOND + 3), -HOUR);
+    assert_int_equal(shown_at(&curve, 10 * SECOND), -HOUR);
+    curve_free(&curve);
+    /* One that has begun before the picture does, and one that gets too far. */
+    course.slew.begin_ns[0] = -2 * SECOND;
+    curve = curve_of(&course, 10 * SECOND, 100, false);
+    assert_int_equal(shown_at(&curve, 0), -HOUR + SECOND);
+    assert_int_equal(shown_at(&curve, 2 * SECOND), -HOUR);
+    curve_free(&curve);
+    assert_true(skew_course_fits(&course, SECOND));
+    course.slew.amount_ns[0] = INT64_MIN;
+    assert_false(skew_course_fits(&course, SECOND));
+    course.slew.amount_ns[0] = INT64_MAX;
+    assert_false(skew_course_fits(&course, SECOND));
+}
+
 /* Their periods are a column's width, a half or the double of it, so that equal steps would see
    the same phase each time. */
 static void no_period_hides(void **state)
@@ -223,9 +263,13 @@ static void steps_of_axes_are_round(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_are_at_their_instant), cmocka_unit_test(slow_changes_are_all_there),
-        cmocka_unit_test(it_ends_with_for),           cmocka_unit_test(no_period_hides),
-        cmocka_unit_test(a_step_in_a_band),           cmocka_unit_test(spans_and_their_limits),
+        cmocka_unit_test(steps_are_at_their_instant),
+        cmocka_unit_test(slow_changes_are_all_there),
+        cmocka_unit_test(it_ends_with_for),
+        cmocka_unit_test(a_slew_has_its_corners),
+        cmocka_unit_test(no_period_hides),
+        cmocka_unit_test(a_step_in_a_band),
+        cmocka_unit_test(spans_and_their_limits),
         cmocka_unit_test(steps_of_axes_are_round),
     };
     return cmocka_run_group_tests_name("pictures of skews", tests, NULL, NULL);
