@@ -93,6 +93,8 @@ static void child_prepare(void)
     signal(SIGALRM, SIG_DFL);
     alarm(HARNESS_DEADLINE_MS / 1000);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* A group from outside the pid namespace has the number 0, like a call that was not made. */
+    setpgid(0, 0);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
