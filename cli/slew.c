@@ -13,6 +13,7 @@
 #include "cli/report.h"
 #include "engine/duration.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,16 +70,21 @@ static bool shows_truth(const struct skew_report *report)
     return report->offset_ns == 0 && report->shape.count == 0;
 }
 
-static void report_consider(struct waiting *waiting, struct skew_report *report)
+/* False where a dry run finds nothing to slew; else recover says so, when it comes to that. */
+static bool report_consider(struct waiting *waiting, struct skew_report *report)
 {
     struct skew_error error = {0};
 
     if (report->state != SKEW_STATE_ACTIVE)
-        return;
+        return true;
     if (!waiting->begun || !shows_truth(report)) {
         const struct options *options = waiting->options;
         enum skew_code code = skew_slew_back(waiting->engine, report->pid, options->slew_pace,
                                              options->dry_run, report, &error);
+        if (code == SKEW_NOT_FOUND && options->dry_run) {
+            message_error(&error, report->command);
+            return false;
+        }
         if (code != SKEW_OK && code != SKEW_NOT_FOUND) {
             message_error(&error, report->command);
             waiting->code = waiting->code == SKEW_OK ? code : waiting->code;
@@ -89,6 +95,29 @@ static void report_consider(struct waiting *waiting, struct skew_report *report)
         if (report->slew_left_ns > waiting->left_ns)
             waiting->left_ns = report->slew_left_ns;
     }
+    return true;
+}
+
+/* Says which ids are of none of these, and returns how many. */
+static size_t ids_missing(const struct options *options, const struct skew_report *reports,
+                          size_t count)
+{
+    size_t missing = 0;
+
+    for (size_t i = 0; i < options->ids.count + options->groups.count; i++) {
+        bool single = i < options->ids.count;
+        int64_t id =
+            single ? options->ids.numbers[i] : options->groups.numbers[i - options->ids.count];
+        size_t at = 0;
+        while (at < count && (single ? reports[at].id : reports[at].group) != id)
+            at++;
+        if (at == count) {
+            message_print("%s%" PRId64 " is not in force; skewctl list shows what is",
+                          single ? "injection " : "group g", id);
+            missing++;
+        }
+    }
+    return missing;
 }
 
 /* Those that are named, but in no row of this journal: what they show tells whether to slew. */
@@ -118,7 +147,7 @@ static enum skew_code look(struct waiting *waiting)
     struct skew_report *reports = NULL;
     struct skew_error error = {0};
     pid_t *selected = NULL;
-    size_t count = 0, selected_count = 0, kept = 0;
+    size_t count = 0, selected_count = 0, kept = 0, missing = 0;
     enum skew_code code = skew_list(waiting->engine, false, &reports, &count, &error);
 
     if (code == SKEW_OK && options->selectors.count != 0 &&
@@ -131,19 +160,28 @@ static enum skew_code look(struct waiting *waiting)
         unlisted_add(options, &reports, &count) ? calloc(count + 1, sizeof *wanted) : NULL;
     for (size_t i = 0; wanted && i < count; i++)
         wanted[i] = report_wanted(reports, count, i, options, selected, selected_count);
+    if (wanted && options->dry_run)
+        missing = ids_missing(options, reports, count);
     waiting->left_ns = 0;
     waiting->processes = 0;
     for (size_t i = 0; wanted && i < count; i++)
-        if (wanted[i]) {
-            report_consider(waiting, &reports[i]);
+        if (wanted[i] && report_consider(waiting, &reports[i]))
             reports[kept++] = reports[i];
-        }
+        else if (wanted[i])
+            missing++;
     if (!wanted) {
         message_print("the list of injections does not fit into memory; name fewer with -p");
         waiting->code = SKEW_FAILED;
     }
-    if (options->dry_run && waiting->code == SKEW_OK)
+    if (options->dry_run && waiting->code == SKEW_OK) {
+        if (options->selectors.count != 0 && kept + missing == 0) {
+            message_print("none of them is injected; skewctl list shows what is");
+            missing++;
+        }
         waiting->code = report_injections(reports, kept, REPORT_DONE, options->json);
+        if (missing != 0 && waiting->code == SKEW_OK)
+            waiting->code = kept != 0 ? SKEW_PARTIAL : SKEW_NOT_FOUND;
+    }
     free(wanted);
     free(selected);
     free(reports);
@@ -207,7 +245,7 @@ int slew_back(struct skew_engine *engine, const struct options *options)
         message_print("stopped by SIG%s; the slew goes on by itself, for another %s: the same "
                       "command waits for its end, recover without --slew jumps",
                       sigabbrev_np(signal), left_text(waiting.left_ns, text));
-    else if (code != SKEW_OK)
+    else if (code != SKEW_OK && !options->dry_run)
         message_print("nothing is put back; what has begun to slew goes on by itself");
     return signal != 0 ? 128 + signal : (int)code;
 }

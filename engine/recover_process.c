@@ -57,15 +57,20 @@ typedef enum skew_code recovery_act(struct skew_engine *engine, const struct tar
                                     struct look *look, struct journal_injection *row,
                                     struct skew_report *report, struct skew_error *error);
 
+static enum skew_code not_injected(const struct look *look, struct skew_error *error)
+{
+    error_set(error, SKEW_NOT_FOUND, look->target.pid, 0, "recover", "it is not injected");
+    error_advise(error, "skewctl list shows what is");
+    return SKEW_NOT_FOUND;
+}
+
 static enum skew_code recover_act(struct skew_engine *engine, const struct target *guard,
                                   struct look *look, struct journal_injection *row,
                                   struct skew_report *report, struct skew_error *error)
 {
     (void)guard;
     if (row->id == 0 && look->situation == SITUATION_CLEAN) {
-        error_set(error, SKEW_NOT_FOUND, look->target.pid, 0, "recover", "it is not injected");
-        error_advise(error, "skewctl list shows what is");
-        return SKEW_NOT_FOUND;
+        return not_injected(look, error);
     }
     return recover_look(engine, look, row, JOURNAL_RECOVERED, report, error);
 }
@@ -93,6 +98,9 @@ static enum skew_code slew_act(struct skew_engine *engine, const struct target *
                                struct look *look, struct journal_injection *row,
                                struct skew_report *report, struct skew_error *error)
 {
+    if (row->id == 0 && look->situation == SITUATION_CLEAN) {
+        return not_injected(look, error);
+    }
     if (!injected_whole(look, row) || !look->skewed) {
         if (row->id != 0) {
             report_from_row(row, report);

@@ -226,7 +226,8 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
  * Slews the clocks of an injected process to the true time at that pace (struct skew_request);
  * it goes on when this has returned. The report tells how long it takes: then
  * skew_recover() is no jump. A process that is injected only in part, or whose clocks
- * are true, is left to that. With `dry_run` nothing is done but to tell.
+ * are true, is left to that. With `dry_run` nothing is done but to tell. SKEW_NOT_FOUND where it
+ * is not injected.
  */
 enum skew_code skew_slew_back(struct skew_engine *engine, pid_t pid, uint64_t pace, bool dry_run,
                               struct skew_report *report, struct skew_error *error);

@@ -198,8 +198,15 @@ static void what_cannot_be_slewed_is_refused(void **state)
     run_expect_error(&run, 2);
     run = skewctl_run("recover", "-p", pid, "--dry-run", NULL);
     run_expect_error(&run, 2);
-    run = skewctl_run("recover", "-p", pid, "--slew", "0.5", NULL);
-    run_expect_error(&run, 4);
+    static const char *const nobody[][2] = {
+        {"-p", "0"}, {"-p", "2147483647"}, {"--id", "77"}, {"--id", "g77"}, {"--tree", "0"}};
+    for (size_t i = 0; i < sizeof nobody / sizeof *nobody; i++) {
+        const char *value = strcmp(nobody[i][1], "0") == 0 ? pid : nobody[i][1];
+        run = skewctl_run("recover", nobody[i][0], value, "--slew", "0.5", NULL);
+        run_expect_error(&run, 4);
+        run = skewctl_run("recover", nobody[i][0], value, "--slew", "0.5", "--dry-run", NULL);
+        run_expect_error(&run, 4);
+    }
     run = skewctl_run("inject", "-p", pid, "--rate", "0.3", "--slew", "0.4", NULL);
     run_expect_error(&run, 3);
     run = skewctl_run("inject", "-p", pid, "--offset", "-5m", "--slew", "500ppm", "--dry-run", "-o",
@@ -217,6 +224,10 @@ static void what_cannot_be_slewed_is_refused(void **state)
     run = skewctl_run("recover", "-p", pid, "--slew", "500ppm", "--dry-run", "-o", "json", NULL);
     run_expect(&run, 0);
     assert_string_equal(json_query(run.out, ".injections[0].slew_left_s > 120000"), "true");
+    run = skewctl_run("recover", "-p", pid, "-p", "2147483647", "--slew", "0.5", "--dry-run", "-o",
+                      "json", NULL);
+    run_expect(&run, 6);
+    assert_string_equal(json_query(run.out, ".injections | length"), "1");
     assert_string_equal(listed(".injections[0] | [.skew_ns, .slew_ns] | tostring"),
                         "[60000000000,null]");
     run = skewctl_run("recover", "-p", pid, NULL);
