@@ -13,6 +13,7 @@
 #include "engine/duration.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,21 @@ static void subject_of_report(const struct options *options, const struct skew_r
               report->deadline_ns ? text_time(report->deadline_ns, 1, "Z", end) : "");
 }
 
+static enum skew_code not_in_force(const struct options *options)
+{
+    bool process = options->pids.count != 0, group = options->groups.count != 0;
+    const struct number_list *named = process ? &options->pids
+                                      : group ? &options->groups
+                                              : &options->ids;
+
+    message_print("%s%" PRId64 " is not %s; skewctl list shows what is",
+                  process ? "pid "
+                  : group ? "group g"
+                          : "injection ",
+                  named->numbers[0], process ? "skewed" : "in force");
+    return SKEW_NOT_FOUND;
+}
+
 static int subject_of_injection(const struct options *options, struct subject *subject)
 {
     struct skew_report *reports = NULL;
@@ -115,8 +131,7 @@ static int subject_of_injection(const struct options *options, struct subject *s
     if (i < count) {
         subject_of_report(options, &reports[i], subject);
     } else {
-        message_print("there is no such injection in force; skewctl list shows them");
-        code = SKEW_NOT_FOUND;
+        code = not_in_force(options);
     }
     free(reports);
     return (int)code;

@@ -129,6 +129,7 @@ static void what_is_in_force(void **state)
     const char *pid = harness_format("%d", idle->pid), *file = picture("a.svg");
     struct run run = skewctl_run("plot", "-p", pid, "-o", file, NULL);
     run_expect_error(&run, 4);
+    assert_non_null(strstr(run.err, pid));
     run = skewctl_run("inject", "-p", pid, "--ramp", "-500ms/10m", NULL);
     run_expect(&run, 0);
     plot("-p", pid, "20m", file);
@@ -142,6 +143,10 @@ static void what_is_in_force(void **state)
     run_expect(&run, 0);
     run = skewctl_run("plot", "--id", "1", "-o", file, NULL);
     run_expect_error(&run, 4);
+    assert_non_null(strstr(run.err, "injection 1 "));
+    run = skewctl_run("plot", "--id", "g1", "-o", file, NULL);
+    run_expect_error(&run, 4);
+    assert_non_null(strstr(run.err, "group g1 "));
 }
 
 /* A second between the change and the slide is not to be seen in forty hours. */
