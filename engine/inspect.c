@@ -88,8 +88,9 @@ const char *inspect_meaning(clockid_t clock, const char *ordinary)
 {
     return clock_among(clock, skew_clocks_default())
                ? ordinary
-               : "a clock that is left alone unless --clock names it; even then the end of a "
-                 "wait or timer is a true time";
+               : "ends at a true time: only --clock skews that clock, and then the next, if "
+                 "reckoned "
+                 "from it, is late by the skew, or over at once where that goes back";
 }
 
 const char *skew_finding_clock(const struct skew_finding *finding)

@@ -24,7 +24,7 @@ const char *inspect_plural(size_t count);
 
 /*
  * What to say of a thing that goes by a time of that clock: `ordinary` for one that is skewed
- * without --clock; else that it is left alone.
+ * without --clock; else that --clock is what skews it.
  */
 const char *inspect_meaning(clockid_t clock, const char *ordinary);
 
