@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define ADVICE_DAMAGED                                                                             \
-    "Move the file, and those beside it that end in -wal and -shm, out of the way, or choose "     \
-    "another with --journal."
+    "move the file, and those beside it that end in -wal and -shm, out of the way, or choose "     \
+    "another with --journal"
 
 enum journal_code journal_error_set(struct journal_error *error, enum journal_code code, int errnum,
                                     const char *operation, const char *advice, const char *format,
@@ -55,7 +55,7 @@ enum journal_code journal_error_sqlite(struct journal_error *error, sqlite3 *dat
 
     if (result == SQLITE_CONSTRAINT_UNIQUE)
         return journal_error_set(error, JOURNAL_CONFLICT, 0, operation,
-                                 "Run `skewctl list` to see it, `skewctl recover` to end it.",
+                                 "run `skewctl list` to see it, `skewctl recover` to end it",
                                  "the journal %s already has a live injection of this process",
                                  path);
 
@@ -64,7 +64,7 @@ enum journal_code journal_error_sqlite(struct journal_error *error, sqlite3 *dat
     case SQLITE_LOCKED:
     case SQLITE_PROTOCOL:
         return journal_error_set(error, JOURNAL_BUSY, 0, operation,
-                                 "Try again when the other skewctl has finished.",
+                                 "try again when the other skewctl has finished",
                                  "the journal %s is locked by another process", path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -88,7 +88,7 @@ enum journal_code journal_error_sqlite(struct journal_error *error, sqlite3 *dat
                                  errnum != 0 ? strerror(errnum) : "");
     case SQLITE_FULL:
         return journal_error_set(error, JOURNAL_FAILED, ENOSPC, operation,
-                                 "Free some space, or choose another place with --journal.",
+                                 "free some space, or choose another place with --journal",
                                  "no space left to write the journal %s", path);
     case SQLITE_NOMEM:
         return journal_error_set(error, JOURNAL_FAILED, ENOMEM, operation, "",
@@ -110,6 +110,6 @@ enum journal_code journal_error_no_injection(struct journal_error *error, const 
                                              const char *operation, int64_t id)
 {
     return journal_error_set(error, JOURNAL_NOT_FOUND, 0, operation,
-                             "Run `skewctl list --all` to see what there is.",
+                             "run `skewctl list --all` to see what there is",
                              "the journal %s has no injection %lld", path, (long long)id);
 }

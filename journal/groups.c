@@ -112,7 +112,7 @@ static enum journal_code get_group(struct journal *journal, int64_t id, struct j
         return code;
     if (!row)
         return journal_error_set(error, JOURNAL_NOT_FOUND, 0, operation,
-                                 "Run `skewctl list --all` to see what there is.",
+                                 "run `skewctl list --all` to see what there is",
                                  "the journal %s has no group g%lld", journal->path, (long long)id);
     return read_group(&select, group, error);
 }
@@ -309,7 +309,7 @@ static enum journal_code set_follower(struct journal *journal, int64_t id,
         return code;
     if (group.follower.pid != seen->pid || group.follower.start_time != seen->start_time)
         return journal_error_set(error, JOURNAL_CONFLICT, 0, "set follower",
-                                 "Run `skewctl list` to see by whom.",
+                                 "run `skewctl list` to see by whom",
                                  group.follower.pid == 0 ? "group g%lld is followed by nobody"
                                                          : "group g%lld is followed by process %d",
                                  (long long)id, (int)group.follower.pid);
@@ -351,7 +351,7 @@ enum journal_code journal_group_join_within(struct journal *journal, int64_t id,
     code = journal_statement_step(&update, NULL, error);
     if (code == JOURNAL_OK && sqlite3_changes(journal->database) == 0)
         return journal_error_set(
-            error, JOURNAL_NOT_FOUND, 0, "join group", "Run `skewctl list` to see what there is.",
+            error, JOURNAL_NOT_FOUND, 0, "join group", "run `skewctl list` to see what there is",
             "the journal %s has no live injection %lld", journal->path, (long long)injection);
     return code;
 }

@@ -29,8 +29,8 @@
 #define PATH_LENGTH_MAX (512 - sizeof("-journal"))
 
 #define OPERATION    "open"
-#define ADVICE_OTHER "Choose another with --journal."
-#define ADVICE_OWNER "Run skewctl as the user who made it, or choose another with --journal."
+#define ADVICE_OTHER "choose another with --journal"
+#define ADVICE_OWNER "run skewctl as the user who made it, or choose another with --journal"
 
 static void free_string(char **string)
 {
@@ -97,7 +97,7 @@ static enum journal_code choose_path(const char *requested, struct choice *choic
     }
     if (base == NULL)
         return journal_error_set(error, JOURNAL_REFUSED, 0, OPERATION,
-                                 "Set HOME, or name a file with --journal.",
+                                 "set HOME, or name a file with --journal",
                                  "there is no place for the journal: neither XDG_STATE_HOME nor "
                                  "HOME is an absolute path");
     if (base[0] == '\0')
@@ -123,7 +123,7 @@ static enum journal_code make_folders(const struct choice *choice, struct journa
         if (mkdir(choice->path, 0700) != 0 && errno != EEXIST) {
             const int errnum = errno;
             return journal_error_set(error, journal_code_of_errno(errnum), errnum, OPERATION,
-                                     "Name a file in another place with --journal.",
+                                     "name a file in another place with --journal",
                                      "the folder %s cannot be made for the journal: %s",
                                      choice->path, strerror(errnum));
         }
@@ -142,7 +142,7 @@ static enum journal_code refuse_type(const char *what, const char *path, mode_t 
                        : S_ISREG(mode)  ? "a file"
                                         : "a device";
     return journal_error_set(error, JOURNAL_REFUSED, 0, OPERATION,
-                             S_ISLNK(mode) ? "Name what it points to, with --journal."
+                             S_ISLNK(mode) ? "name what it points to, with --journal"
                                            : ADVICE_OTHER,
                              "%s %s is %s", what, path, type);
 }
@@ -157,7 +157,7 @@ static enum journal_code check_owner(const char *what, const char *path, const s
                                  (unsigned)status->st_uid, (unsigned)geteuid());
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return journal_error_set(error, JOURNAL_NOT_PERMITTED, 0, OPERATION,
-                                 "Use a file in a folder of your own, that no other may write.",
+                                 "use a file in a folder of your own, that no other may write",
                                  "%s %s may be written by others (mode %04o)", what, path,
                                  (unsigned)(status->st_mode & 07777));
     /* Said of root too, who would get past the mode: whoever set it meant it. */

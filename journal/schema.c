@@ -151,11 +151,11 @@ static enum journal_code judge(struct journal *journal, int64_t application, int
 {
     if (application != APPLICATION_ID)
         return journal_error_set(
-            error, JOURNAL_REFUSED, 0, OPERATION, "Choose another with --journal.",
+            error, JOURNAL_REFUSED, 0, OPERATION, "choose another with --journal",
             "%s is a database of another program, not a journal of skewctl", journal->path);
     if (version > SCHEMA_VERSION)
         return journal_error_set(error, JOURNAL_REFUSED, 0, OPERATION,
-                                 "Use the newer skewctl, or choose another with --journal.",
+                                 "use the newer skewctl, or choose another with --journal",
                                  "the journal %s is of version %lld; this skewctl knows version %d",
                                  journal->path, (long long)version, SCHEMA_VERSION);
     if (version < 1)
@@ -194,7 +194,7 @@ static enum journal_code judge_header(struct journal *journal, bool *empty,
         return journal_error_sqlite(error, NULL, result, journal->path, OPERATION);
     if (status.st_size < HEADER_SIZE || memcmp(header, header_magic, sizeof(header_magic)) != 0)
         return journal_error_set(
-            error, JOURNAL_REFUSED, 0, OPERATION, "Choose another with --journal.",
+            error, JOURNAL_REFUSED, 0, OPERATION, "choose another with --journal",
             "%s is not a journal of skewctl: it is no SQLite database", journal->path);
     return judge(journal, big_endian(header + HEADER_APPLICATION_ID),
                  big_endian(header + HEADER_USER_VERSION), error);
@@ -250,7 +250,7 @@ static enum journal_code turn_to_wal(struct journal *journal, struct journal_err
     journal_read_text(&statement, mode, sizeof(mode));
     if (strcmp(mode, "wal") != 0)
         return journal_error_set(
-            error, JOURNAL_REFUSED, 0, OPERATION, "Choose a local file system with --journal.",
+            error, JOURNAL_REFUSED, 0, OPERATION, "choose a local file system with --journal",
             "the file system of the journal %s does not support shared memory", journal->path);
     return JOURNAL_OK;
 }
