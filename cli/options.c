@@ -415,11 +415,6 @@ static enum skew_code options_check(enum command command, const struct options *
 
 static enum skew_code slew_check(enum command command, const struct options *options)
 {
-    bool group = options->groups.count != 0 || options->selectors.count != 0 || options->follow;
-
-    if (command == COMMAND_INJECT && options->slew_pace != 0 && group)
-        return message_usage("--slew is for single processes, named with -p; a group's skew "
-                             "jumps, and only recover can slew it back");
     if (options->slew_pace != 0 && options->crashed)
         return message_usage("--crashed finishes what was interrupted, which is not slewed; "
                              "leave --slew out");

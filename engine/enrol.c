@@ -43,7 +43,7 @@ enum skew_code enrol(struct skew_engine *engine, const struct journal_group *gro
                      bool force, struct skew_report *report, struct skew_error *error)
 {
     /* That has been decided where the group got its shape. */
-    struct skew_request request = {.force = force, .may_go_back = true};
+    struct skew_request request = {.force = force, .may_go_back = true, .fresh_at_once = true};
     struct journal_error journal_error = {0};
     enum skew_code code = skew_from_row(&group->skew, &request, error);
     if (code != SKEW_OK) {

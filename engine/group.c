@@ -13,7 +13,8 @@
  *     filled
  *   4 group ACTIVE,      all members have the old skew, or none. Their rows, UPDATING, say which
  *     rows UPDATING      they are to have: from here on it is finished, not undone.
- *   5 members switched   some members have the new skew, others the old one. As 4.
+ *   5 members switched   some members have the new skew, or slew to it, others the old one. As 4;
+ *                        the rows have the pace as well.
  *   6 rows ACTIVE        done.
  *
  * Selecting and placing are repeated until a selection has nobody new, so a process that is
@@ -33,6 +34,7 @@
 #include "engine/group.h"
 #include "engine/scope.h"
 #include "engine/skew_row.h"
+#include "engine/slew.h"
 
 #define SELECT_ROUNDS 10
 #define PLACE_TRIES   5
@@ -123,6 +125,13 @@ static void member_ready(struct skew_engine *engine, const struct group_work *wo
     if (outcome->code == SKEW_OK) {
         outcome->code = skew_from_request(&member->guard, work->request, &skew, &outcome->error);
     }
+    member->slew_pace = work->request->slew_pace;
+    if (outcome->code == SKEW_OK && member->slew_pace != 0) {
+        member->shift = clock_shift_read(&member->guard);
+        outcome->code =
+            slew_check(&member->before, work->request, member->shift, &skew, &outcome->error);
+        outcome->error.pid = member->pid;
+    }
     if (outcome->code == SKEW_OK) {
         outcome->code = member_fill(member, &skew, &outcome->error);
     }
@@ -204,6 +213,10 @@ static void members_confirm(struct group_work *work, int64_t switch_ns)
         outcome->report.group = work->group.id;
         outcome->report.switch_ns = switch_ns;
         report_skew(work->request, &outcome->report);
+        slew_report(&member->skew, member->shift, &outcome->report);
+        if (member->late) {
+            slew_report_late(&outcome->report);
+        }
         if (outcome->code != SKEW_OK) {
             member_close(member);
         }
@@ -262,6 +275,7 @@ static enum skew_code members_inject(struct group_work *work, bool partial,
     }
     bool go_on = !work->interrupted && able > 0 && (failures == 0 || partial);
     if (go_on) {
+        slew_await_beginning(work->request);
         code = rows_switch(work, error);
     }
     if (!go_on || code != SKEW_OK) {
@@ -302,11 +316,21 @@ static enum skew_code group_hold(struct group_work *work, struct skew_error *err
     return code;
 }
 
+/* A slew keeps to the clocks that the group has skewed unless others are named. */
+static void clocks_settle(struct group_work *work)
+{
+    bool kept = work->group.id != 0 && work->group.phase == JOURNAL_GROUP_ACTIVE;
+    if (work->request->clocks == 0) {
+        work->request->clocks = kept ? work->group.skew.clocks : skew_clocks_default();
+    }
+}
+
 /* What an interrupted skewctl left of a group with these selectors is put back first. */
 static enum skew_code group_ready(struct group_work *work, struct skew_error *error)
 {
     struct skew_engine *engine = work->engine;
     enum skew_code code = group_find(engine, work->group.selectors, &work->group, error);
+    clocks_settle(work);
     if (code != SKEW_OK || work->group.id == 0) {
         return code == SKEW_OK ? group_plan(work, error) : code;
     }
@@ -389,6 +413,7 @@ static enum skew_code group_update(struct group_work *work, int64_t group,
         error_advise(error, "skewctl recover --id g%lld puts back what is left of it",
                      (long long)group);
     }
+    clocks_settle(work);
     if (code == SKEW_OK) {
         code = members_recall(work, error);
     }
@@ -418,7 +443,10 @@ static enum skew_code work_begin(struct skew_engine *engine, struct skew_request
     if (*work == NULL) {
         return error_set(error, SKEW_FAILED, 0, 0, "inject", "out of memory");
     }
-    wanted->clocks = wanted->clocks == 0 ? skew_clocks_default() : wanted->clocks;
+    /* Of a slew it is the group that says, or each process by itself. */
+    if (wanted->clocks == 0 && wanted->slew_pace == 0) {
+        wanted->clocks = skew_clocks_default();
+    }
     **work = (struct group_work){.engine = engine, .progress = progress, .request = wanted};
     return SKEW_OK;
 }

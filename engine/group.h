@@ -13,9 +13,9 @@
 struct group_work {
     struct skew_engine *engine;
     const struct skew_progress *progress;
-    const struct skew_request *request; /* of an inject */
-    struct journal_group group;         /* id 0 where there is none */
-    struct member *members;             /* for group_work_release */
+    struct skew_request *request; /* of an inject */
+    struct journal_group group;   /* id 0 where there is none */
+    struct member *members;       /* for group_work_release */
     size_t count;
     size_t first;     /* of those that the crew works on now */
     bool interrupted; /* the progress function asked to end */

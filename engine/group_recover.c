@@ -200,7 +200,27 @@ enum skew_code skew_group_recover_id(struct skew_engine *engine, int64_t group,
     return work_conclude(work, code, result, error);
 }
 
-/* Each member that is to be changed gets the skew that its row says. */
+/* It gets the skew that its row says, at the pace that it says. */
+static enum skew_code member_finish(struct member *member, const struct journal_injection *row,
+                                    struct skew_error *error)
+{
+    struct skew_request request = {0};
+    struct image_skew skew;
+    enum skew_code code = skew_from_row(&row->skew, &request, error);
+    if (code == SKEW_OK) {
+        code = skew_from_request(&member->guard, &request, &skew, error);
+    }
+    member->slew_pace = request.slew_pace;
+    member->shift = clock_shift_read(&member->guard);
+    if (code == SKEW_OK && request.slew_pace != 0 && skew_is_requested(&member->before, &request)) {
+        /* It is on its way already, and would stand still for a moment. */
+        member->skew = member->before;
+        return SKEW_OK;
+    }
+    return code == SKEW_OK ? member_fill(member, &skew, error) : code;
+}
+
+/* Each member that is to be changed. */
 static enum skew_code switch_finish(struct group_work *work, struct skew_error *error)
 {
     struct journal_error journal_error = {0};
@@ -223,16 +243,7 @@ static enum skew_code switch_finish(struct group_work *work, struct skew_error *
         outcome->code = member_open(work->engine, member, &outcome->error);
         for (size_t r = 0; r < count && outcome->code == SKEW_OK; r++) {
             if (rows[r].id == member->id) {
-                struct skew_request request = {0};
-                struct image_skew skew;
-                outcome->code = skew_from_row(&rows[r].skew, &request, &outcome->error);
-                if (outcome->code == SKEW_OK) {
-                    outcome->code =
-                        skew_from_request(&member->guard, &request, &skew, &outcome->error);
-                }
-                if (outcome->code == SKEW_OK) {
-                    outcome->code = member_fill(member, &skew, &outcome->error);
-                }
+                outcome->code = member_finish(member, &rows[r], &outcome->error);
             }
         }
         member->gone = outcome->code == SKEW_NOT_FOUND;

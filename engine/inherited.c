@@ -34,6 +34,7 @@
 
 #include "engine/error.h"
 #include "engine/scope.h"
+#include "engine/slew.h"
 
 /* The vector has some 22 entries; a page is more than any kernel's. */
 #define AUXV_SIZE       4096
@@ -276,6 +277,9 @@ static enum skew_code carrier_add(struct skew_engine *engine, const struct look 
         .created_ns = look->image_found ? look->header.created_ns : 0,
     };
     memcpy(inherited.command, look->target.command, sizeof inherited.command);
+    if (look->skewed && look->skew.slew.pace != 0) {
+        inherited.shift = clock_shift_read(&look->target);
+    }
     enum skew_code code = row_find(engine, &look->target, &inherited.row, error);
     if (code != SKEW_OK) {
         return code;
@@ -441,6 +445,9 @@ void inherited_report(const struct inherited *inherited, struct skew_report *rep
         .unfinished = inherited->situation != SITUATION_INJECTED || left,
     };
     memcpy(report->command, inherited->command, sizeof report->command);
+    if (inherited->skewed) {
+        slew_report(&inherited->skew, inherited->shift, report);
+    }
     if (report->unfinished) {
         strncpy(report->note,
                 left ? "left behind by a recover; recover finishes that"

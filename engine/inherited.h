@@ -5,6 +5,7 @@
 #ifndef SKEWCTL_ENGINE_INHERITED_H
 #define SKEWCTL_ENGINE_INHERITED_H
 
+#include "engine/clock.h"
 #include "engine/private.h"
 
 /*
@@ -50,8 +51,9 @@ struct inherited {
     const struct inherited_image *image;
     struct journal_injection row; /* the live one that it was given when it was adopted; or id 0 */
     enum situation situation;
-    bool skewed;            /* all its reads are, */
-    struct image_skew skew; /* by this */
+    bool skewed;              /* all its reads are, */
+    struct image_skew skew;   /* by this */
+    struct clock_shift shift; /* of its clocks, where it is slewed */
     char command[64];
     unsigned threads;
     int64_t created_ns; /* of the image; 0 where it has no header */

@@ -212,8 +212,9 @@ enum skew_code skew_inject(struct skew_engine *engine, pid_t pid,
                            const struct skew_request *request, struct skew_report *report,
                            struct skew_error *error)
 {
-    return request->slew_pace != 0 ? inject_slewing(engine, pid, request, report, error)
-                                   : inject_process(engine, pid, request, false, report, error);
+    return request->slew_pace != 0 && !request->fresh_at_once
+               ? inject_slewing(engine, pid, request, report, error)
+               : inject_process(engine, pid, request, false, report, error);
 }
 
 enum skew_code process_place(struct skew_engine *engine, pid_t pid,

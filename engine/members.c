@@ -3,7 +3,9 @@
  *
  * A change of skew is four writes into the target's own data, of which only the last, one
  * byte, puts it in force (asm/x86_64/layout.h). The first three are made for
- * all processes beforehand, while nobody hurries; what is left is one pwrite(2) for each.
+ * all processes beforehand, while nobody hurries; what is left is one pwrite(2) for each. Those
+ * of a slew are made once more right before, since it holds from a moment on (slew.h): the same
+ * for all, so that they agree while they slew, even if the last is reached later.
  *
  * Where a thread may be: anywhere. A reader sees the old skew or the new, never a mixture.
  * Death of skewctl: each process has the old skew or the new, whole. The journal names all
@@ -20,6 +22,7 @@
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/scope.h"
+#include "engine/slew.h"
 
 static enum skew_code member_look(struct skew_engine *engine, struct member *member,
                                   struct skew_error *error)
@@ -114,17 +117,65 @@ enum skew_code member_fill(struct member *member, const struct image_skew *skew,
     return SKEW_OK;
 }
 
+static void selector_write(struct member *member)
+{
+    member->switched = memory_byte_put(
+        member->memory, member->image_address + member->selector.offset, member->selector.bytes[0]);
+}
+
+/* The instant from which slews are planned. */
+struct instant {
+    int64_t monotonic_ns;
+    int64_t true_ns;
+};
+
+static struct instant instant_now(void)
+{
+    return (struct instant){.monotonic_ns = monotonic_now(), .true_ns = realtime_now()};
+}
+
+/* False where the slew cannot be planned or written: the old skew stays in force. */
+static bool member_plan(struct member *member, const struct instant *instant)
+{
+    struct skew_error ignored;
+    struct image_skew skew = member->skew;
+    return slew_plan(&member->before, member->slew_pace, member->shift, instant->true_ns, &skew) &&
+           member_fill(member, &skew, &ignored) == SKEW_OK;
+}
+
+/* From the instant given, as long as that is not too long ago; else from another. */
+static void member_slew(struct member *member, struct instant *instant)
+{
+    bool planned = false;
+    for (int tries = 0; tries < SLEW_TRIES; tries++) {
+        if (!slew_timely_before(instant->monotonic_ns)) {
+            *instant = instant_now();
+            planned = false;
+        }
+        if (planned) {
+            selector_write(member);
+            member->late = !slew_timely_after(instant->monotonic_ns);
+            return;
+        }
+        if (!member_plan(member, instant)) {
+            return;
+        }
+        planned = true;
+    }
+}
+
 int64_t members_switch(struct member *members, size_t count)
 {
     /* A time slice that has just begun is the least likely to end in the middle. */
     sched_yield();
-    int64_t began = monotonic_now();
+    struct instant instant = instant_now();
+    int64_t began = instant.monotonic_ns;
     for (size_t i = 0; i < count; i++) {
         struct member *member = &members[i];
-        if (member->filled) {
-            member->switched =
-                memory_byte_put(member->memory, member->image_address + member->selector.offset,
-                                member->selector.bytes[0]);
+        if (member->filled && member->slew_pace != 0) {
+            member_slew(member, &instant);
+        } else if (member->filled) {
+            selector_write(member);
         }
     }
     return monotonic_now() - began;

@@ -4,6 +4,7 @@
 #ifndef SKEWCTL_ENGINE_MEMBERS_H
 #define SKEWCTL_ENGINE_MEMBERS_H
 
+#include "engine/clock.h"
 #include "engine/private.h"
 
 /* One of them. While it is open no other engine works on the process. */
@@ -13,12 +14,15 @@ struct member {
     bool open;     /* guard and memory are */
     bool filled;   /* the new skew is ready, and in force as soon as the selector is written */
     bool switched; /* and that was done */
+    bool late;     /* but a slew was put in force later than it should have been */
     bool fresh;    /* injected by this operation */
     bool gone;     /* it has exited meanwhile, or was never injected: of no interest */
     struct target guard;
     int memory; /* of the program that was looked at: dead once exec replaced it */
     uint64_t image_address;
     struct image_skew before; /* in force when it was opened */
+    uint64_t slew_pace;       /* at which it is got to from there; 0 at once */
+    struct clock_shift shift; /* of its clocks, where it is slewed */
     struct image_skew skew;   /* the new one */
     struct image_write selector;
     struct skew_outcome outcome;

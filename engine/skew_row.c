@@ -19,7 +19,8 @@ void skew_to_row(const struct skew_request *request, struct journal_skew *row)
     *row = (struct journal_skew){.offset_ns = request->offset_ns,
                                  .clocks = request->clocks,
                                  .deadline_ns = request->deadline_ns,
-                                 .begin_ns = request->begin_ns};
+                                 .begin_ns = request->begin_ns,
+                                 .slew_pace = request->slew_pace};
     shape_format(&request->shape, row->shape);
     memcpy(row->profile, request->profile, sizeof row->profile);
 }
@@ -32,6 +33,7 @@ enum skew_code skew_from_row(const struct journal_skew *row, struct skew_request
     request->clocks = row->clocks;
     request->deadline_ns = row->deadline_ns;
     request->begin_ns = row->begin_ns;
+    request->slew_pace = row->slew_pace;
     request->shape = (struct shape){0};
     memcpy(request->profile, row->profile, sizeof request->profile);
     if (!shape_parse(row->shape, &request->shape, &problem)) {

@@ -120,12 +120,12 @@ struct skew_request {
     /*
      * How much of the difference to the skew so far goes in a true nanosecond, in 2^-64; 0 for
      * all of it at once. Then 0 for `clocks` stands for those that are skewed already, if any.
-     * Of single processes and their forked children.
      */
     uint64_t slew_pace;
-    bool may_go_back; /* a clock that never does otherwise; `force` allows it, too */
-    bool force;       /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
-    bool dry_run;     /* look and decide, change nothing, journal nothing */
+    bool fresh_at_once; /* whose clocks nobody has read yet, a new program, is not slewed */
+    bool may_go_back;   /* a clock that never does otherwise; `force` allows it, too */
+    bool force;         /* go on where only a safety catch (pid 1, CAP_SYS_TIME) refuses */
+    bool dry_run;       /* look and decide, change nothing, journal nothing */
 };
 
 /*

@@ -40,6 +40,7 @@
 #include "engine/slew.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "engine/deadline.h"
@@ -201,13 +202,13 @@ static __int128 surplus(const struct image_skew *before, const struct image_skew
 }
 
 bool slew_plan(const struct image_skew *before, uint64_t pace, struct clock_shift shift,
-               struct image_skew *after)
+               int64_t true_ns, struct image_skew *after)
 {
     struct image_slew slew = {.pace = pace};
     int64_t now[IMAGE_CLOCK_COUNT];
     bool any = false;
     after->slew = (struct image_slew){0};
-    clock_readings_at(realtime_now(), shift, 0, now);
+    clock_readings_at(true_ns, shift, 0, now);
     for (clockid_t clock = 0; clock < IMAGE_CLOCK_COUNT; clock++) {
         if (!chosen(after, clock)) {
             continue;
@@ -274,7 +275,7 @@ enum skew_code slew_check(const struct image_skew *before, const struct skew_req
         error_advise(error, "take a smaller pace, or use --force");
         return SKEW_REFUSED;
     }
-    if (!slew_plan(before, request->slew_pace, shift, after)) {
+    if (!slew_plan(before, request->slew_pace, shift, realtime_now(), after)) {
         error_set(error, SKEW_REFUSED, 0, 0, "slew",
                   "the two skews are further apart than can be slewed");
         error_advise(error, "leave --slew out");
@@ -305,6 +306,12 @@ enum skew_code slew_foretell(const struct skew_request *request, struct skew_rep
         slew_report(&after, no_shift, report);
     }
     return code;
+}
+
+void slew_report_late(struct skew_report *report)
+{
+    strncpy(report->note, "the machine was so busy that a clock may have stepped back at once",
+            sizeof report->note - 1);
 }
 
 /* To what a person reads of it: upwards, so that it is not promised too early. */

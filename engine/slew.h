@@ -17,6 +17,9 @@
 #include "engine/clock.h"
 #include "engine/image.h"
 
+/* How often a slew is planned before the machine is taken for too busy. */
+#define SLEW_TRIES 50
+
 /* What is left of a clock's slew at a true reading of that clock, in 2^-64 nanoseconds. */
 __int128 slew_rest(const struct image_slew *slew, clockid_t clock, int64_t reading_ns);
 
@@ -27,12 +30,13 @@ int64_t slew_end(const struct image_slew *slew, clockid_t clock);
 int64_t skew_difference(const struct image_skew *skew, clockid_t clock, int64_t reading_ns);
 
 /*
- * Fills in the slew that leads from `before`, which is in force, to `after`, at that pace;
- * none where there is nothing to be slewed. To be put in force at once: see slew_timely().
- * False where a distance does not fit into 64 bits. Pure computation, but for reading clocks.
+ * Fills in the slew that leads from `before`, which is in force, to `after`, at that pace, from
+ * `true_ns` (realtime_now()) on; none where there is nothing to be slewed. To be put in force at
+ * once: see slew_timely_before(). False where a distance does not fit into 64 bits. Pure
+ * computation, but for reading the other clocks.
  */
 bool slew_plan(const struct image_skew *before, uint64_t pace, struct clock_shift shift,
-               struct image_skew *after);
+               int64_t true_ns, struct image_skew *after);
 
 /*
  * Whether a slew planned at that time (monotonic_now()) may still be put in force. Before the
@@ -58,7 +62,10 @@ enum skew_code slew_check(const struct image_skew *before, const struct skew_req
  */
 void slew_await_beginning(const struct skew_request *request);
 
-/* The same of a process that is not skewed yet. */
+/* A note for who put a slew in force too late: slew_timely_after(). */
+void slew_report_late(struct skew_report *report);
+
+/* The same as slew_check() of a process that is not skewed yet. */
 enum skew_code slew_foretell(const struct skew_request *request, struct skew_report *report,
                              struct skew_error *error);
 

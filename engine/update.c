@@ -35,8 +35,6 @@
 #include "engine/skew_row.h"
 #include "engine/slew.h"
 
-#define SLEW_TRIES 50
-
 struct update {
     const struct vdso *vdso;
     const struct look *look;
@@ -69,7 +67,7 @@ static enum skew_code parameters_prepare(const struct update *update, const stru
     if (!look_parameters_read(tracer->memory, image, &present, parameters)) {
         return update_error(tracer, errno, "cannot read the parameters of the image", error);
     }
-    if (slew_pace != 0 && !slew_plan(&present, slew_pace, update->shift, skew)) {
+    if (slew_pace != 0 && !slew_plan(&present, slew_pace, update->shift, realtime_now(), skew)) {
         return update_error(tracer, 0, "the two skews are further apart than can be slewed", error);
     }
     struct image_write writes[IMAGE_UPDATE_WRITES];
@@ -234,31 +232,13 @@ static enum skew_code row_settle(struct skew_engine *engine, const struct look *
                               : error_from_journal(error, look->target.pid, &journal_error);
 }
 
-static enum skew_code member_prepare(struct member *member, const struct look *look,
-                                     uint64_t slew_pace, struct clock_shift shift,
-                                     struct image_skew *skew, struct skew_error *error)
-{
-    for (int tries = 0; tries < SLEW_TRIES; tries++) {
-        int64_t planned = monotonic_now();
-        if (slew_pace != 0 && !slew_plan(&look->skew, slew_pace, shift, skew)) {
-            break;
-        }
-        enum skew_code code = member_fill(member, skew, error);
-        if (code != SKEW_OK || slew_pace == 0 || slew_timely_before(planned)) {
-            return code;
-        }
-    }
-    return error_set(error, SKEW_FAILED, member->pid, 0, "slew",
-                     "the machine is too busy to begin a slew in time");
-}
-
 /*
  * One that the follower of its group is attached to cannot be stopped by another, nor need it be:
  * it is given the parameters that members.c switches to. Nothing is measured in it.
  */
 static enum skew_code update_held(struct skew_engine *engine, const struct look *look,
                                   struct journal_injection *row, const struct skew_request *request,
-                                  struct clock_shift shift, struct image_skew *skew,
+                                  struct clock_shift shift, const struct image_skew *skew,
                                   struct skew_report *report, struct skew_error *error)
 {
     scoped_descriptor memory = memory_open(look->target.directory, look->target.live_tid, true);
@@ -266,7 +246,10 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
                             .id = row->id,
                             .guard = look->target,
                             .memory = memory,
-                            .image_address = look->image_address};
+                            .image_address = look->image_address,
+                            .before = look->skew,
+                            .slew_pace = request->slew_pace,
+                            .shift = shift};
     enum skew_code code = SKEW_OK;
     if (memory < 0) {
         code = error_set(error, error_code_for(errno), member.pid, errno, "open memory",
@@ -275,7 +258,7 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
         code = error_set(error, SKEW_FAILED, member.pid, 0, "look again",
                          "the program was replaced or changed while it was looked at");
     } else {
-        code = member_prepare(&member, look, request->slew_pace, shift, skew, error);
+        code = member_fill(&member, skew, error);
     }
     if (code == SKEW_OK) {
         members_switch(&member, 1);
@@ -290,7 +273,10 @@ static enum skew_code update_held(struct skew_engine *engine, const struct look 
     skew_to_row(request, &row->skew);
     report_from_row(row, report);
     report->state = SKEW_STATE_ACTIVE;
-    slew_report(skew, shift, report);
+    slew_report(&member.skew, shift, report);
+    if (member.late) {
+        slew_report_late(report);
+    }
     return SKEW_OK;
 }
 
@@ -375,8 +361,7 @@ enum skew_code update_in_place(struct skew_engine *engine, struct look *look,
         slew_report(&update.verification.skew, shift, report);
     }
     if (code == SKEW_OK && update.late) {
-        strncpy(report->note, "the machine was so busy that a clock may have stepped back at once",
-                sizeof report->note - 1);
+        slew_report_late(report);
     }
     report->clock_gettime = update.verification.clock_gettime;
     report->gettimeofday = update.verification.gettimeofday;

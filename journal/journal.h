@@ -85,6 +85,7 @@ struct journal_skew {
     int64_t begin_ns;    /* CLOCK_REALTIME, when its shape began; 0 where there is none */
     char shape[1280];    /* as engine/shape_text.h writes it; empty for none */
     char profile[64];    /* the name of the profile that says all that; empty for none */
+    uint64_t slew_pace;  /* 2^-64 nanoseconds a true one, at which it is got to; 0 at once */
 };
 
 struct journal_injection {

@@ -124,7 +124,8 @@ static const char version_2[] =
     "ALTER TABLE " table " ADD COLUMN shape TEXT NOT NULL DEFAULT ''"                              \
     "  CHECK (length(CAST(shape AS BLOB)) <= 1279);"                                               \
     "ALTER TABLE " table " ADD COLUMN profile TEXT NOT NULL DEFAULT ''"                            \
-    "  CHECK (length(CAST(profile AS BLOB)) <= 63);"
+    "  CHECK (length(CAST(profile AS BLOB)) <= 63);"                                               \
+    "ALTER TABLE " table " ADD COLUMN slew_pace INTEGER NOT NULL DEFAULT 0;"
 static const char version_3[] = SHAPE_COLUMNS("groups")
     SHAPE_COLUMNS("injections") "PRAGMA user_version = " QUOTE(SCHEMA_VERSION) ";";
 

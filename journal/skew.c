@@ -33,6 +33,7 @@ void journal_skew_bind(struct journal_statement *statement, const struct journal
     journal_bind_integer(statement, skew->begin_ns);
     journal_bind_text(statement, skew->shape);
     journal_bind_text(statement, skew->profile);
+    journal_bind_integer(statement, (int64_t)skew->slew_pace);
 }
 
 void journal_skew_read(struct journal_statement *statement, struct journal_skew *skew)
@@ -43,4 +44,5 @@ void journal_skew_read(struct journal_statement *statement, struct journal_skew 
     skew->begin_ns = journal_read_integer(statement, INT64_MIN, INT64_MAX);
     journal_read_text(statement, skew->shape, sizeof(skew->shape));
     journal_read_text(statement, skew->profile, sizeof(skew->profile));
+    skew->slew_pace = journal_read_unsigned(statement);
 }

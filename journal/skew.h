@@ -7,10 +7,11 @@
 #include "journal/statement.h"
 
 /* In the order in which the functions below bind and read them. */
-#define JOURNAL_SKEW_COLUMNS "offset_ns, clocks, deadline_ns, begin_ns, shape, profile"
-#define JOURNAL_SKEW_VALUES  "?, ?, ?, ?, ?, ?"
+#define JOURNAL_SKEW_COLUMNS "offset_ns, clocks, deadline_ns, begin_ns, shape, profile, slew_pace"
+#define JOURNAL_SKEW_VALUES  "?, ?, ?, ?, ?, ?, ?"
 #define JOURNAL_SKEW_SET                                                                           \
-    "offset_ns = ?, clocks = ?, deadline_ns = ?, begin_ns = ?, shape = ?, profile = ?"
+    "offset_ns = ?, clocks = ?, deadline_ns = ?, begin_ns = ?, shape = ?, profile = ?, "           \
+    "slew_pace = ?"
 
 /* What is wrong with it; NULL where nothing is. */
 const char *journal_skew_wrong(const struct journal_skew *skew);

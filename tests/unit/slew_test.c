@@ -247,7 +247,7 @@ static void each_clock_has_its_own_slew(void **state)
     struct image_skew before = image_skew_from(SKEW_CLOCK_BIT(CLOCK_REALTIME), 5 * SECOND, NULL);
     struct image_skew after = image_skew_from(
         SKEW_CLOCK_BIT(CLOCK_REALTIME) | SKEW_CLOCK_BIT(CLOCK_MONOTONIC), 3 * SECOND, NULL);
-    assert_true(slew_plan(&before, pace_of("0.1"), same, &after));
+    assert_true(slew_plan(&before, pace_of("0.1"), same, realtime_now(), &after));
     assert_true(after.slew.amount_ns[CLOCK_REALTIME] == 2 * SECOND);
     assert_true(after.slew.amount_ns[CLOCK_MONOTONIC] == -3 * SECOND);
     struct skew_report report = {0};
@@ -255,10 +255,10 @@ static void each_clock_has_its_own_slew(void **state)
     assert_in_range(report.slew_left_ns, 30 * SECOND, 32 * SECOND);
     assert_true(report.slew_rest_ns == -3 * SECOND);
     /* Where nothing differs there is none, and reads are as fast as ever. */
-    assert_true(slew_plan(&after, pace_of("0.1"), same, &after));
+    assert_true(slew_plan(&after, pace_of("0.1"), same, realtime_now(), &after));
     before = image_skew_from(3, 7, NULL);
     after = before;
-    assert_true(slew_plan(&before, pace_of("0.1"), same, &after));
+    assert_true(slew_plan(&before, pace_of("0.1"), same, realtime_now(), &after));
     assert_int_equal(after.slew.pace, 0);
 }
 
