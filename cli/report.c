@@ -218,7 +218,7 @@ static const struct column injection_columns[] = {
     {"FOLLOWER_LOST", IN_JSON, BOOLEAN, 0, write_follower_lost},
     {"COMMAND", IN_TABLES | IN_JSON, STRING, TRUNC, write_command},
     {"CLOCKS", IN_TABLES | IN_JSON, STRING, TRUNC, write_clocks},
-    {"SKEW", IN_TABLES, STRING, RIGHT, write_skew_named},
+    {"SKEW", IN_TABLES, STRING, RIGHT | WRAP, write_skew_named},
     {"SKEW", IN_JSON, STRING, 0, write_skew},
     {"SKEW_NS", IN_JSON, NUMBER, 0, write_skew_ns},
     {"SHAPE", IN_JSON, STRING, 0, write_shape},

@@ -177,6 +177,38 @@ static void seen_from_another_time_namespace(void **state)
     skewctl_recover(idle->pid);
 }
 
+/* As wide as the terminal is, and nothing left out; whole where there is none. */
+static void a_long_skew_is_wrapped(void **state)
+{
+    (void)state;
+    static const char steps[] = "30s:250ms,1m:-250ms,1m30s:1s,2m:2s,2m30s:3s,3m:4s";
+    static const char shape[] = "rate=1.0002 sine=5s/1m step=30s:250ms,1m:-250ms,1m30s:1s,2m:2s,"
+                                "2m30s:3s,3m:4s";
+    struct child *idle = victim_start("idle", NULL);
+    struct run run = skewctl_run("inject", "-p", harness_format("%d", idle->pid), "--rate",
+                                 "1.0002", "--sine", "5s/1m", "--step", steps, NULL);
+    run_expect(&run, 0);
+    run = skewctl_run("list", NULL);
+    run_expect(&run, 0);
+    assert_non_null(strstr(run.out, shape));
+    assert_string_equal(json_query(list_json(false), ".injections[0].shape"), shape);
+
+    const char *list =
+        harness_format("stty cols 80; %s list --journal %s", skewctl_path(), skewctl_journal());
+    run = program_run((const char *const[]){"script", "-qec", list, "/dev/null", NULL}, NULL,
+                      HARNESS_DEADLINE_MS);
+    run_expect(&run, 0);
+    assert_null(strstr(run.out, shape));
+    assert_non_null(strstr(run.out, "3m:4s"));
+    for (const char *line = run.out; *line; line += strspn(line, "\r\n")) {
+        size_t length = strcspn(line, "\r\n");
+        if (length > 80)
+            fail_msg("a line has %zu columns:\n%s", length, run.out);
+        line += length;
+    }
+    skewctl_recover(idle->pid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +221,7 @@ int main(void)
         harness_test(recover_all),
         harness_test(some_done_and_some_not),
         harness_test(seen_from_another_time_namespace),
+        harness_test(a_long_skew_is_wrapped),
     };
     return cmocka_run_group_tests_name("list", tests, NULL, NULL);
 }
