@@ -191,8 +191,7 @@ static enum skew_code look_once(const struct vdso *vdso, pid_t pid, uint64_t hin
         return code;
     }
     if (look->target.kernel_thread) {
-        code = refuse(look, error, "it is a kernel thread and reads no user clock",
-                      "give the pid of a program");
+        code = target_kernel_thread_refuse(pid, error);
     } else if (look->target.executable_known && !look->target.executable_64bit) {
         code = refuse(look, error, "it runs a 32-bit program",
                       "skewctl supports 64-bit programs only");

@@ -113,9 +113,23 @@ static struct process *process_find(const struct processes *processes, pid_t pid
 static enum skew_code process_required(const struct processes *processes, pid_t pid,
                                        struct process **process, struct skew_error *error)
 {
+    struct target target;
     *process = process_find(processes, pid);
-    return *process != NULL ? SKEW_OK
-                            : error_set(error, SKEW_NOT_FOUND, pid, 0, "select", "no such process");
+    if (*process != NULL) {
+        return SKEW_OK;
+    }
+    /* It says what of a thread or a zombie, as if that were named with -p. */
+    enum skew_code code = target_open(pid, &target, error);
+    if (code != SKEW_OK) {
+        return code;
+    }
+    target_close(&target);
+    if (target.kernel_thread) {
+        target_kernel_thread_refuse(pid, error);
+        return SKEW_REFUSED;
+    }
+    error_set(error, SKEW_NOT_FOUND, pid, 0, "select", "no such process");
+    return SKEW_NOT_FOUND;
 }
 
 static enum skew_code pid_select(const struct processes *processes, pid_t pid,

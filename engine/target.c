@@ -313,6 +313,13 @@ static bool target_hidden(pid_t pid)
     return access(path, F_OK) != 0 && kill(pid, 0) != 0 && errno == EPERM;
 }
 
+enum skew_code target_kernel_thread_refuse(pid_t pid, struct skew_error *error)
+{
+    error_set(error, SKEW_REFUSED, pid, 0, "look", "it is a kernel thread and reads no user clock");
+    error_advise(error, "give the pid of a program");
+    return SKEW_REFUSED;
+}
+
 /* That a process is no more ends its row in the journal, so it is looked for twice. */
 enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error)
 {

@@ -36,6 +36,9 @@ struct target {
  * SKEW_NOT_PERMITTED where /proc does not let the caller look.
  */
 enum skew_code target_open(pid_t pid, struct target *target, struct skew_error *error);
+
+/* What to say of a kernel thread. Returns SKEW_REFUSED. */
+enum skew_code target_kernel_thread_refuse(pid_t pid, struct skew_error *error);
 void target_close(struct target *target);
 
 /*

@@ -108,6 +108,13 @@ static void kernel_thread(void **state)
         harness_skip("no kernel thread can be seen from here");
     struct run run = inject(2);
     run_expect_error(&run, 3);
+    static const char *const options[] = {"--tree", "--pidns"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        run = skewctl_run("inject", options[i], "2", "--offset", "-5m", NULL);
+        run_expect_error(&run, 3);
+    }
+    run = skewctl_run("inject", "--tree", "2147483647", "--offset", "-5m", NULL);
+    run_expect_error(&run, 4);
 }
 
 static void expect_refused_untouched(struct child *victim, int code)
