@@ -26,7 +26,7 @@
 static const char header_magic[16] = "SQLite format 3";
 
 #define OPERATION      "open"
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define APPLICATION_ID 1936418167 /* "skew" */
 #define QUOTE_(value)  #value
 #define QUOTE(value)   QUOTE_(value)
@@ -124,12 +124,16 @@ static const char version_2[] =
     "ALTER TABLE " table " ADD COLUMN shape TEXT NOT NULL DEFAULT ''"                              \
     "  CHECK (length(CAST(shape AS BLOB)) <= 1279);"                                               \
     "ALTER TABLE " table " ADD COLUMN profile TEXT NOT NULL DEFAULT ''"                            \
-    "  CHECK (length(CAST(profile AS BLOB)) <= 63);"                                               \
-    "ALTER TABLE " table " ADD COLUMN slew_pace INTEGER NOT NULL DEFAULT 0;"
-static const char version_3[] = SHAPE_COLUMNS("groups")
-    SHAPE_COLUMNS("injections") "PRAGMA user_version = " QUOTE(SCHEMA_VERSION) ";";
+    "  CHECK (length(CAST(profile AS BLOB)) <= 63);"
+static const char version_3[] = SHAPE_COLUMNS("groups") SHAPE_COLUMNS("injections");
 
-static const char *const versions[SCHEMA_VERSION] = {version_1, version_2, version_3};
+/* Slews. */
+static const char version_4[] =
+    "ALTER TABLE groups ADD COLUMN slew_pace INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE injections ADD COLUMN slew_pace INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = " QUOTE(SCHEMA_VERSION) ";";
+
+static const char *const versions[SCHEMA_VERSION] = {version_1, version_2, version_3, version_4};
 
 _Static_assert(JOURNAL_PHASE_COUNT == 9 && JOURNAL_RECOVERED == 6 && JOURNAL_PATCHES_MAX == 8 &&
                    JOURNAL_PATCH_BYTES == 16,

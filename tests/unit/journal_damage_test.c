@@ -46,8 +46,8 @@ static void other_versions_are_refused(void **state)
 {
     struct journal_fixture *fixture = *state;
     journal_fixture_leave(fixture);
-    journal_fixture_doctor(fixture, "PRAGMA user_version = 4");
-    journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "is of version 4");
+    journal_fixture_doctor(fixture, "PRAGMA user_version = 5");
+    journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "is of version 5");
     journal_fixture_doctor(fixture, "PRAGMA user_version = 2147483647");
     journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "is of version 2147483647");
     journal_fixture_doctor(fixture, "PRAGMA user_version = 0");
@@ -62,8 +62,8 @@ static void a_newer_version_in_the_wal_is_refused(void **state)
     sqlite3 *newer;
     journal_fixture_leave(fixture);
     assert_int_equal(sqlite3_open(fixture->path, &newer), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(newer, "PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
-    journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "is of version 4");
+    assert_int_equal(sqlite3_exec(newer, "PRAGMA user_version = 5", NULL, NULL, NULL), SQLITE_OK);
+    journal_assert_refused_unchanged(fixture, JOURNAL_REFUSED, "is of version 5");
     sqlite3_close(newer);
 }
 

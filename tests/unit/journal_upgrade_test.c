@@ -1,5 +1,5 @@
 /*
- * journal_upgrade_test.c - a journal of version 1 or 2, as earlier versions of
+ * journal_upgrade_test.c - a journal of version 1, 2 or 3, as earlier versions of
  * skewctl made it, is upgraded where it lies, with all that it holds, or left as
  * it is.
  */
@@ -94,6 +94,16 @@ static const char version_2[] =
 
     "PRAGMA user_version = 2;";
 
+/* What version 3 made of that. */
+#define SHAPE_COLUMNS(table)                                                                       \
+    "ALTER TABLE " table " ADD COLUMN begin_ns INTEGER NOT NULL DEFAULT 0;"                        \
+    "ALTER TABLE " table " ADD COLUMN shape TEXT NOT NULL DEFAULT ''"                              \
+    "  CHECK (length(CAST(shape AS BLOB)) <= 1279);"                                               \
+    "ALTER TABLE " table " ADD COLUMN profile TEXT NOT NULL DEFAULT ''"                            \
+    "  CHECK (length(CAST(profile AS BLOB)) <= 63);"
+static const char version_3[] =
+    SHAPE_COLUMNS("groups") SHAPE_COLUMNS("injections") "PRAGMA user_version = 3;";
+
 static const char rows_1[] =
     "INSERT INTO vdso VALUES (1, x'7f454c46');"
     "INSERT INTO injections VALUES (7, '3d4e0b1c-7f6a-4a52-9a0e-0c5f5a9c6b11', 4026531836, 42,"
@@ -109,8 +119,10 @@ static void journal_make(const struct journal_fixture *fixture, int version, con
     unlink(fixture->path);
     journal_fixture_doctor(fixture, version_1);
     journal_fixture_doctor(fixture, rows_1);
-    if (version == 2)
+    if (version >= 2)
         journal_fixture_doctor(fixture, version_2);
+    if (version >= 3)
+        journal_fixture_doctor(fixture, version_3);
     journal_fixture_doctor(fixture, more);
     journal_fixture_doctor(fixture, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
@@ -124,7 +136,7 @@ static void holds_stays(struct journal_fixture *fixture, int version)
     pid_t tid;
     journal_make(fixture, version, "");
     assert_int_equal(journal_open(fixture->path, &fixture->journal, error), JOURNAL_OK);
-    assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 3);
+    assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 4);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(journal_get(fixture->journal, 7, &injection, error), JOURNAL_OK);
         assert_int_equal(injection.key.pid, 42);
@@ -134,6 +146,7 @@ static void holds_stays(struct journal_fixture *fixture, int version)
         assert_int_equal(injection.group, 0);
         assert_int_equal(injection.skew.deadline_ns, 0);
         assert_string_equal(injection.skew.shape, "");
+        assert_int_equal(injection.skew.slew_pace, 0);
         assert_false(injection.inherited);
         assert_int_equal(injection.patch_count, 1);
         journal_fixture_reopen(fixture);
@@ -156,6 +169,11 @@ static void what_it_holds_stays(void **state)
 static void what_version_2_holds_stays(void **state)
 {
     holds_stays(*state, 2);
+}
+
+static void what_version_3_holds_stays(void **state)
+{
+    holds_stays(*state, 3);
 }
 
 /* Nothing tells an upgraded journal from a new one but what is in it. */
@@ -200,12 +218,17 @@ static void version_2_becomes_like_a_new_one(void **state)
     becomes_like_new(*state, 2);
 }
 
+static void version_3_becomes_like_a_new_one(void **state)
+{
+    becomes_like_new(*state, 3);
+}
+
 static void many_upgrade_it_at_once(void **state)
 {
     struct journal_fixture *fixture = *state;
     for (int round = 0; round < 10; round++) {
         pid_t children[8];
-        journal_make(fixture, 1 + round % 2, "");
+        journal_make(fixture, 1 + round % 3, "");
         for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
             children[i] = fork();
             assert_true(children[i] >= 0);
@@ -220,7 +243,7 @@ static void many_upgrade_it_at_once(void **state)
             assert_int_equal(waitpid(children[i], &status, 0), children[i]);
             assert_int_equal(status, 0);
         }
-        assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 3);
+        assert_int_equal(journal_fixture_count(fixture, "PRAGMA user_version"), 4);
         assert_int_equal(journal_fixture_count(
                              fixture, "SELECT count(*) FROM injections WHERE group_id IS NULL"),
                          1);
@@ -245,8 +268,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(what_it_holds_stays),
         WITH_FOLDER(what_version_2_holds_stays),
+        WITH_FOLDER(what_version_3_holds_stays),
         WITH_FOLDER(it_becomes_like_a_new_one),
         WITH_FOLDER(version_2_becomes_like_a_new_one),
+        WITH_FOLDER(version_3_becomes_like_a_new_one),
         WITH_FOLDER(many_upgrade_it_at_once),
         WITH_FOLDER(one_that_cannot_be_upgraded_stays_as_it_is),
     };
