@@ -7,6 +7,7 @@
 #include "victim.h"
 
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -114,6 +115,15 @@ static void ordinary_programs(void **state)
     snapshot_expect(&before, victim->pid);
 }
 
+/* It has caught its signals, and waits in its main loop: select(2). */
+static bool daemon_waits(pid_t pid)
+{
+    const char *caught = observe_status(pid, pid, "SigCgt");
+    const char *call = harness_file_read(harness_format("/proc/%d/syscall", pid), NULL);
+    return caught && strtoull(caught, NULL, 16) != 0 && call &&
+           (strtol(call, NULL, 10) == SYS_select || strtol(call, NULL, 10) == SYS_pselect6);
+}
+
 /* A real one, told to leave the clock alone and to listen nowhere. */
 static void chronyd(void **state)
 {
@@ -127,7 +137,7 @@ static void chronyd(void **state)
                                                              "cmdport 0", "port 0", NULL},
                                        NULL);
     int64_t end = harness_monotonic_ns() + HARNESS_DEADLINE_MS * INT64_C(1000000);
-    while (!harness_file_read(harness_format("%s/pid", home), NULL)) {
+    while (!harness_file_read(harness_format("%s/pid", home), NULL) || !daemon_waits(daemon->pid)) {
         if (!child_alive(daemon) || harness_monotonic_ns() > end)
             harness_skip("chronyd does not start here");
         harness_sleep_ms(5);
