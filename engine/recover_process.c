@@ -172,6 +172,9 @@ static enum skew_code recover_once(struct skew_engine *engine, pid_t pid, int64_
                                        : injection_ended(id, error);
         if (code == SKEW_OK) {
             code = act(engine, &guard, &look, &row, report, error);
+            if (code == SKEW_NOT_FOUND && !target_alive(&guard)) {
+                code = rows_of_gone(engine, pid, report, error);
+            }
         }
         look_close(&look);
     }

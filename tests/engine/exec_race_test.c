@@ -137,6 +137,17 @@ static void kill_now(void *context)
     kill(victim->pid, SIGKILL);
 }
 
+/* Waited for where nobody holds it, so that its number is free. */
+static void exit_now(void *context)
+{
+    struct child *victim = context;
+    const char *tracer = observe_status(victim->pid, victim->pid, "TracerPid");
+    if (tracer && strcmp(tracer, "0") == 0)
+        child_kill(victim);
+    else
+        kill_now(victim);
+}
+
 static void exit_during_inject(void **state)
 {
     (void)state;
@@ -168,6 +179,28 @@ static struct {
     pid_t pid, impostor;
     int error;
 } reuse;
+
+/* Whenever it exits, there is nothing left to put back, which is what was asked for. */
+static void exit_during_recover(void **state)
+{
+    (void)state;
+    int meddled = 0;
+    for (long call = 1;; call++) {
+        struct keep *mark = harness_mark();
+        struct child *victim = victim_start("idle", NULL);
+        skewctl_inject(victim->pid, "-5m");
+        struct traced run = meddled_run_at(skewctl_arguments("recover", "--all", NULL), SYS_openat,
+                                           call, exit_now, victim);
+        if (run.code != 0)
+            fail_msg("exit at call %ld: code %d, %s", call, run.code, run.err);
+        child_kill(victim);
+        harness_release(mark);
+        meddled += run.meddled;
+        if (!run.meddled)
+            break;
+    }
+    assert_true(meddled > 20);
+}
 
 static void number_reused_now(void *unused)
 {
@@ -222,9 +255,10 @@ static void number_used_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        harness_test(exec_during_inject), harness_test(exec_during_recover),
-        harness_test(exec_during_look),   harness_test(exit_during_inject),
-        harness_test(exec_of_a_member),   harness_test(number_used_again),
+        harness_test(exec_during_inject),  harness_test(exec_during_recover),
+        harness_test(exec_during_look),    harness_test(exit_during_inject),
+        harness_test(exit_during_recover), harness_test(exec_of_a_member),
+        harness_test(number_used_again),
     };
     return cmocka_run_group_tests_name("exec race", tests, NULL, NULL);
 }
