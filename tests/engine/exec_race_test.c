@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* At which of the ptrace(2) calls of a skewctl it happens: every so many. */
+/* At which of the calls of a skewctl it happens: every so many. */
 #define STRIDE 3
 
 static void exec_now(void *context)
@@ -185,7 +185,7 @@ static void exit_during_recover(void **state)
 {
     (void)state;
     int meddled = 0;
-    for (long call = 1;; call++) {
+    for (long call = 1;; call += STRIDE) {
         struct keep *mark = harness_mark();
         struct child *victim = victim_start("idle", NULL);
         skewctl_inject(victim->pid, "-5m");
